@@ -29,7 +29,7 @@ def set_up(*overrides: str) -> DataModule:
     return data
 
 
-def test_linear_model_of_digits_is_scikit_learns() -> None:
+def test_linear_model_of_digits_matches_scikit_learn() -> None:
     data = set_up("data=digits")
     entries = {entry.name: entry for entry in compute_baselines(data)}
     assert list(entries) == ["majority class", "logistic regression"]
@@ -77,7 +77,7 @@ def test_forecasts_agree_with_the_naive_forecast_of_the_task() -> None:
     assert entries["linear model of the window"]["mse"] < 0.5 * entries["last season"]["mse"]
 
 
-def test_labels_of_tokens_are_counted_in_the_training_split() -> None:
+def test_token_labels_are_counted_in_the_training_split() -> None:
     data = set_up("data=bracket_depth", "data.num_samples=200")
     (entry,) = compute_baselines(data)
     counts: dict[int, dict[int, int]] = {}
@@ -94,7 +94,7 @@ def test_labels_of_tokens_are_counted_in_the_training_split() -> None:
     assert entry.metrics["val"]["accuracy"] == pytest.approx(right / total)
 
 
-def test_word_order_separates_texts_for_n_grams_only(tmp_path: Path) -> None:
+def test_only_n_grams_separate_texts_by_word_order(tmp_path: Path) -> None:
     rows = [f"{a} {b},{'early' if a < b else 'late'}" for a in "abcdefghi" for b in "abcdefghi" if a != b]
     (tmp_path / "texts.csv").write_text("\n".join(["text,label", *rows * 3]))
     data = set_up("data=text_csv", f"data.path={tmp_path / 'texts.csv'}", "data.duplicates=keep")
@@ -102,7 +102,7 @@ def test_word_order_separates_texts_for_n_grams_only(tmp_path: Path) -> None:
     assert entries["TF-IDF + logistic regression"] > 0.9 > entries["majority class"]
 
 
-def test_n_gram_model_is_a_distribution_and_follows_witten_and_bell() -> None:
+def test_n_gram_model_is_a_witten_bell_distribution() -> None:
     tokens = np.random.default_rng(0).integers(0, 5, 400)
     model = NGramModel(3, 5).fit(tokens)
     for context in ([1, 2], [4, 4], [0, 3]):
@@ -114,7 +114,7 @@ def test_n_gram_model_is_a_distribution_and_follows_witten_and_bell() -> None:
     assert small.nats(np.array([0, 1])) == pytest.approx(-math.log((1 + 2 * unigram) / 4))
 
 
-def test_image_features_see_edges_and_not_brightness() -> None:
+def test_image_features_depend_on_edges_and_not_on_brightness() -> None:
     stripes = torch.zeros(1, 48, 48)
     stripes[:, ::8] = stripes[:, 1::8] = stripes[:, 2::8] = stripes[:, 3::8] = 200
     images = torch.stack([stripes, stripes.transpose(1, 2), stripes * 0.5]).repeat(1, 3, 1, 1).numpy()
@@ -130,7 +130,7 @@ def test_missing_frames_do_not_change_cepstral_statistics() -> None:
     assert np.allclose(cepstral_statistics(sound), cepstral_statistics(padded), atol=1e-5)
 
 
-def test_baseline_that_fails_is_logged_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_failing_baseline_is_logged_and_skipped(caplog: pytest.LogCaptureFixture) -> None:
     data = set_up("data=diabetes")
     data.splits["test"].source.targets[:] = math.nan
     entries = run_baselines(data, training_s=0)

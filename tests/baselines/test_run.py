@@ -13,7 +13,7 @@ from runner.report.baselines import baseline_verdict, best_baseline
 TRAIN = ["train", "data=diabetes", "tracking=none", "plots=false", "hardware=cpu", "trainer.max_epochs=1"]
 
 
-def test_run_below_its_baseline_says_so(
+def test_run_below_its_baseline_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -49,7 +49,7 @@ def backward(model: nn.Module, inputs: torch.Tensor) -> tuple[dict, dict, int]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_gradients_statistics_and_dropout_are_the_same_and_memory_is_less(name: str) -> None:
+def test_same_gradients_statistics_and_dropout_with_less_memory(name: str) -> None:
     make, pattern, number = MODELS[name]
     torch.manual_seed(0)
     plain = make()
@@ -66,19 +66,19 @@ def test_gradients_statistics_and_dropout_are_the_same_and_memory_is_less(name: 
     assert copied(inputs).equal(thrifty.eval()(inputs))
 
 
-def test_model_without_such_blocks_is_rejected() -> None:
+def test_model_without_repeated_blocks_is_rejected() -> None:
     with pytest.raises(ConfigError, match="no effect on Sequential: it has no repeated blocks"):
         checkpoint_activations(nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3)))
     with pytest.raises(ConfigError, match="no module name matches.*layer1"):
         checkpoint_activations(torchvision.models.resnet18(), "stage*")
 
 
-def test_blocks_do_not_hold_one_another() -> None:
+def test_blocks_are_not_nested() -> None:
     names = list(find_blocks(torchvision.models.resnet18()))
     assert names == [f"layer{layer}.{block}" for layer in range(1, 5) for block in range(2)]
 
 
-def test_run_is_the_same_bit_for_bit(tmp_path) -> None:
+def test_run_is_bit_identical(tmp_path) -> None:
     words = (
         "data=digits",
         "model=resnet18_small",

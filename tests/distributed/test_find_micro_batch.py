@@ -13,14 +13,14 @@ from runner.training.worker import execute
 WORDS = (*TINY["classification"], "trainer.max_epochs=1", "hardware.micro_batch=auto")
 
 
-def test_passes_are_as_even_as_they_can_be() -> None:
+def test_micro_batches_are_of_nearly_equal_size() -> None:
     need = Need(fixed=0, per_sample=10, update=100, free=(100 + 30 * 10) / fit_memory.FILL)
     assert need.max_samples == 30
     assert [fitting_size(need, share) for share in (30, 31, 64, 90)] == [None, 16, 22, 30]
     assert fitting_size(Need(0, float("inf"), 0, 1), 8) == 1
 
 
-def test_what_fits_is_found_and_kept_in_the_config(tmp_path, monkeypatch, capsys) -> None:
+def test_fitting_micro_batch_size_is_found_and_stored_in_the_config(tmp_path, monkeypatch, capsys) -> None:
     """The little network keeps about 15 kB a sample, and the memory is told to be 1 MiB."""
     run = written(tmp_path / "auto", *WORDS, "hardware=cpu", f"hardware.memory_gib={1 / 1024}")
     execute(run)
@@ -31,14 +31,14 @@ def test_what_fits_is_found_and_kept_in_the_config(tmp_path, monkeypatch, capsys
     assert points(run) == points(asked), "looking for it changed nothing"
 
 
-def test_with_memory_enough_a_batch_goes_in_one_pass(tmp_path) -> None:
+def test_batch_is_not_split_when_memory_suffices(tmp_path) -> None:
     plain = trained(tmp_path / "plain", 1, *WORDS[:-1])
     auto = trained(tmp_path / "auto", 1, *WORDS)
     assert points(auto) == points(plain)
     assert OmegaConf.load(auto.config_path).hardware.micro_batch is None
 
 
-def test_estimate_is_near_what_is_kept(tmp_path, monkeypatch) -> None:
+def test_estimate_matches_the_memory_of_activations(tmp_path, monkeypatch) -> None:
     """The second linear layer keeps its input: 1000 numbers of 4 bytes a sample."""
     import pytorch_lightning as pl
     import torch
@@ -62,7 +62,7 @@ def test_estimate_is_near_what_is_kept(tmp_path, monkeypatch) -> None:
 
 
 @pytest.mark.slow
-def test_all_ranks_take_the_least(tmp_path, monkeypatch) -> None:
+def test_all_ranks_use_the_smallest_micro_batch(tmp_path, monkeypatch) -> None:
     """Rank one has half the memory of rank zero."""
     free_bytes = fit_memory.free_bytes
 

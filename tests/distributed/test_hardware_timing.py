@@ -22,7 +22,7 @@ from runner.training.worker import execute
 SLOW, FAST, OTHER = Candidate("32", False), Candidate("bf16", True), Candidate("32", True)
 
 
-def test_what_is_expected_stays_unless_another_is_clearly_faster() -> None:
+def test_default_is_kept_unless_another_setting_is_clearly_faster() -> None:
     assert decide({FAST: 1.0, SLOW: 0.95}, FAST, 8).chosen == FAST
     found = decide({FAST: 1.0, SLOW: 0.5, OTHER: 0.8}, FAST, 8)
     assert found.chosen == SLOW
@@ -46,7 +46,7 @@ class SlowIn32(nn.Sequential):
         return found
 
 
-def test_faster_one_is_chosen_and_the_model_stays_as_it_was() -> None:
+def test_faster_setting_is_chosen_and_the_model_is_unchanged() -> None:
     model = SlowIn32(
         nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)
     )
@@ -65,7 +65,7 @@ def test_faster_one_is_chosen_and_the_model_stays_as_it_was() -> None:
     assert all(parameter.grad is None for parameter in task.parameters())
 
 
-def test_language_model_is_timed_on_windows_from_the_middle_of_its_text(tmp_path) -> None:
+def test_language_model_is_timed_on_windows_within_the_text(tmp_path) -> None:
     """There is no state to go on from."""
     (np.arange(40) % 5).astype(np.uint16).tofile(tmp_path / "train.uint16")
     split = StreamSplit(tmp_path / "train.uint16", 8, np.ones(5, dtype=np.int64))
@@ -75,7 +75,7 @@ def test_language_model_is_timed_on_windows_from_the_middle_of_its_text(tmp_path
     assert batch["first"] and len(found.seconds) == 1 and task.carried is None
 
 
-def test_run_keeps_what_was_chosen(tmp_path, monkeypatch, capsys) -> None:
+def test_run_keeps_the_chosen_settings(tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(measuring_hardware, "SMALL_MODEL", 1000)
     monkeypatch.setattr(measuring_hardware, "cpu_has_bf16", lambda: True)
     asked: list = []
@@ -102,7 +102,7 @@ def test_run_keeps_what_was_chosen(tmp_path, monkeypatch, capsys) -> None:
     assert OmegaConf.load(again.config_path).hardware.precision == "bf16"
 
 
-def test_small_model_is_not_measured(tmp_path, monkeypatch) -> None:
+def test_small_model_is_not_timed(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(measuring_hardware, "by_the_clock", lambda *arguments: pytest.fail("it was"))
     run = written(tmp_path / "run", "data=digits", "model=mlp", "trainer.max_epochs=1", "hardware=auto")
     execute(run)

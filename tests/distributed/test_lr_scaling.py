@@ -9,12 +9,12 @@ from runner.distributed.lr_scaling import lr_factor, scaled
 
 
 @pytest.mark.parametrize(("rule", "factor"), [("none", 1.0), ("linear", 4.0), ("sqrt", 2.0)])
-def test_rule(rule: str, factor: float) -> None:
+def test_lr_scaling_rule(rule: str, factor: float) -> None:
     assert lr_factor({"lr_scaling": rule, "reference_batch_size": 64}, 256) == factor
     assert lr_factor({"lr_scaling": rule, "reference_batch_size": 64}, 64) == 1.0
 
 
-def test_rate_that_was_given_stays_in_the_config() -> None:
+def test_given_learning_rate_stays_in_the_config() -> None:
     config = {
         "hardware": {"lr_scaling": "linear", "reference_batch_size": 32},
         "data": {"batch_size": 64},

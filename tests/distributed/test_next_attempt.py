@@ -39,15 +39,15 @@ OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory.")
 
 
 @pytest.mark.parametrize(("size", "then"), [(None, 16), (32, 16), (9, 4), (1, 1)])
-def test_it_takes_half(tmp_path, size: int | None, then: int) -> None:
+def test_micro_batch_size_is_halved(tmp_path, size: int | None, then: int) -> None:
     assert size_of_next(tmp_path, trainer_of(tmp_path, size), OUT_OF_MEMORY) == then
 
 
-def test_it_takes_half_where_an_update_has_several_batches(tmp_path) -> None:
+def test_micro_batch_size_is_halved_with_gradient_accumulation(tmp_path) -> None:
     assert size_of_next(tmp_path, trainer_of(tmp_path, None, ranks=1, accumulate=2), OUT_OF_MEMORY) == 32
 
 
-def test_another_failure_changes_nothing(tmp_path) -> None:
+def test_other_failures_keep_the_micro_batch_size(tmp_path) -> None:
     assert size_of_next(tmp_path, trainer_of(tmp_path, None), ValueError("no")) is None
     assert size_of_next(tmp_path, trainer_of(tmp_path, None, halves=False), OUT_OF_MEMORY) is None
     assert size_of_next(tmp_path, trainer_of(tmp_path, None, ranks=1), OUT_OF_MEMORY) is None

@@ -5,14 +5,14 @@ import pytest
 from runner.distributed.process_info import ProcessInfo, master_of_step
 
 
-def test_on_its_own_a_process_is_the_only_rank() -> None:
+def test_single_process_is_the_only_rank() -> None:
     assert ProcessInfo.here({}) == ProcessInfo() and ProcessInfo().is_first
     assert ProcessInfo.here({"RANK": "3", "WORLD_SIZE": "8"}) == ProcessInfo(), (
         "left behind by something else"
     )
 
 
-def test_what_the_elastic_agent_says() -> None:
+def test_elastic_agent_environment() -> None:
     environment = {
         "TORCHELASTIC_RUN_ID": "x",
         "RANK": "3",
@@ -38,22 +38,22 @@ STEP = {
 }
 
 
-def test_what_srun_says() -> None:
+def test_srun_environment() -> None:
     assert ProcessInfo.here(STEP) == ProcessInfo(5, 8, 1, 4, 0, True, "srun")
     assert ProcessInfo.here(STEP | {"SLURM_RESTART_COUNT": "2"}).restart == 2
 
 
-def test_batch_script_is_no_task_of_a_step() -> None:
+def test_batch_script_is_not_a_slurm_step_task() -> None:
     assert ProcessInfo.here({"SLURM_JOB_ID": "12", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"}) == ProcessInfo()
     assert ProcessInfo.here(STEP | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}) == ProcessInfo()
 
 
-def test_agent_within_a_step_counts() -> None:
+def test_torchrun_within_a_slurm_step_takes_precedence() -> None:
     inner = {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2", "LOCAL_RANK": "1"}
     assert ProcessInfo.here(STEP | inner).started_by == "torchrun"
 
 
-def test_whole_contract_of_pytorch_is_enough() -> None:
+def test_pytorch_environment_variables_are_sufficient() -> None:
     environment = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "1234"}
     assert ProcessInfo.here(environment) == ProcessInfo(1, 2, 0, 1, 0, True, "environment")
 
@@ -62,13 +62,13 @@ def test_whole_contract_of_pytorch_is_enough() -> None:
     ("nodes", "first"),
     [("gpu[007-008,11]", "gpu007"), ("gpu[3,5]", "gpu3"), ("a1,b2", "a1"), ("solo", "solo")],
 )
-def test_tasks_meet_on_the_first_node(nodes: str, first: str) -> None:
+def test_master_address_is_the_first_node(nodes: str, first: str) -> None:
     assert master_of_step(STEP | {"SLURM_STEP_NODELIST": nodes})[0] == first
     assert (
         master_of_step(STEP | {"SLURM_STEP_NODELIST": nodes, "SLURM_STEP_NUM_NODES": "1"})[0] == "127.0.0.1"
     )
 
 
-def test_steps_of_a_job_do_not_meet_each_other() -> None:
+def test_slurm_steps_of_a_job_use_different_ports() -> None:
     ports = {master_of_step(STEP | {"SLURM_STEP_ID": str(step)})[1] for step in range(20)}
     assert len(ports) == 20 and all(20_000 <= port < 32_768 for port in ports)

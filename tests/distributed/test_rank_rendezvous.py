@@ -44,7 +44,7 @@ def together(places, decide) -> list:
     return found
 
 
-def test_first_rank_decides(two, tmp_path) -> None:
+def test_rank_zero_decides(two, tmp_path) -> None:
     calls = []
 
     def decide(before):
@@ -55,7 +55,7 @@ def test_first_rank_decides(two, tmp_path) -> None:
     assert calls == [None]
 
 
-def test_mistake_is_reported_once(two) -> None:
+def test_error_is_reported_by_one_rank(two) -> None:
     def decide(before):
         raise ConfigError("there is no model=mpl")
 
@@ -64,7 +64,7 @@ def test_mistake_is_reported_once(two) -> None:
     assert isinstance(second, SystemExit) and second.code == 2
 
 
-def test_nothing_to_do_is_nothing_on_all(two) -> None:
+def test_none_is_broadcast_to_all_ranks(two) -> None:
     assert together(two, lambda before: None) == [None, None]
 
 
@@ -73,13 +73,13 @@ def composition(explicit=(), **hardware) -> Composition:
     return Composition(config, {}, explicit=set(explicit))
 
 
-def test_number_of_processes_stands_in_the_config() -> None:
+def test_number_of_processes_is_written_to_the_config() -> None:
     made = composition(accelerator="auto", devices=1)
     assert set_devices(ProcessInfo(0, 8, 0, 4, 0, True, "torchrun"), made) == []
     assert made.config.hardware.devices == 4 and made.config.hardware.num_nodes == 2
 
 
-def test_another_number_is_rejected() -> None:
+def test_conflicting_number_of_devices_is_rejected() -> None:
     (problem,) = set_devices(
         ProcessInfo(0, 2, 0, 2, 0, True, "torchrun"), composition(["hardware.devices"], devices=4)
     )
@@ -87,7 +87,7 @@ def test_another_number_is_rejected() -> None:
     assert "hardware.devices=4" in problem.message and "torchrun has started 2 processes" in problem.message
 
 
-def test_another_launcher_is_rejected() -> None:
+def test_conflicting_launcher_is_rejected() -> None:
     made = composition(devices=1)
     made.config.launcher.kind = "elastic"
     (problem,) = set_devices(ProcessInfo(0, 2, 0, 2, 0, True, "srun"), made)

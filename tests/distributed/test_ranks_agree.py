@@ -41,7 +41,7 @@ def shared_norms(task: str) -> tuple[str, ...]:
     return ("hardware.sync_batchnorm=true",) if task in NORMS else ()
 
 
-def test_two_ranks_train_as_one(tmp_path) -> None:
+def test_two_ranks_train_like_one(tmp_path) -> None:
     words = words_of("classification", 2)
     one = trained(tmp_path / "one", 1, *words)
     two = trained(tmp_path / "two", 2, *words, *shared_norms("classification"))
@@ -63,7 +63,7 @@ def test_every_task_trains_as_on_one_device(tmp_path, task: str, number: int) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [2, 3, 4])
 @pytest.mark.parametrize("task", TINY)
-def test_metrics_of_the_same_weights_are_the_same(tmp_path, task: str, number: int) -> None:
+def test_same_weights_give_the_same_metrics(tmp_path, task: str, number: int) -> None:
     """A learning rate that moves nothing: what differs is the evaluation alone. Splits of 359, 88, 7 and 5
     samples do not divide evenly, and each sample counts once."""
     if task == "detection" and number == 3:
@@ -78,7 +78,7 @@ def test_metrics_of_the_same_weights_are_the_same(tmp_path, task: str, number: i
             assert second[key] == pytest.approx(value, rel=METRIC_TOLERANCE, abs=METRIC_TOLERANCE), key
 
 
-def test_weights_in_shares_are_held_back_as_whole_ones(tmp_path) -> None:
+def test_weight_penalties_match_for_sharded_and_full_weights(tmp_path) -> None:
     words = (
         "data=digits",
         "model=mlp",
@@ -105,7 +105,7 @@ class SpoilOneRank(pl.Callback):
             batch["inputs"][0] = float("nan")
 
 
-def test_update_that_one_rank_leaves_out_all_leave_out(tmp_path) -> None:
+def test_update_skipped_on_one_rank_is_skipped_on_all(tmp_path) -> None:
     words = (*words_of("classification", 2), "trainer.max_epochs=1", "guard.on_non_finite=skip")
     found = points(trained(tmp_path / "two", 2, *words, callbacks=[SpoilOneRank()]))
     steps = [step for step, *_ in found["train/loss"]]
@@ -114,7 +114,7 @@ def test_update_that_one_rank_leaves_out_all_leave_out(tmp_path) -> None:
     assert [step for step, *_ in found["train/skipped_updates"]] == [4]
 
 
-def test_norms_of_their_own_are_those_of_rank_zero_when_it_counts(tmp_path) -> None:
+def test_unsynced_batch_norms_use_rank_zero_statistics_in_evaluation(tmp_path) -> None:
     """Without ``sync_batchnorm`` each rank gathers statistics of its own; evaluation uses one truth."""
     run = written(tmp_path / "two", *words_of("classification", 2), "hardware=cpu_ddp")
     in_ranks(2, ends_alike, run)
@@ -137,7 +137,7 @@ def ends_alike(run) -> None:
 
 
 @pytest.mark.slow
-def test_loss_that_is_no_mean_over_samples(tmp_path) -> None:
+def test_loss_that_is_not_a_mean_over_samples(tmp_path) -> None:
     """The shares of a batch, and the passes of a share, divide by different sums of class weights."""
     words = (*words_of("segmentation", 2), "data.batch_size=6", "task.loss.class_weights=[1,20,3,5]")
     one = trained(tmp_path / "one", 1, *words)
@@ -147,7 +147,7 @@ def test_loss_that_is_no_mean_over_samples(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_one_rank_out_of_memory_takes_the_others_back(tmp_path) -> None:
+def test_out_of_memory_on_one_rank_makes_all_ranks_repeat_the_step(tmp_path) -> None:
     words = (
         "data=digits",
         "model=mlp",
@@ -165,7 +165,7 @@ def test_one_rank_out_of_memory_takes_the_others_back(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_parameter_that_is_not_always_used(tmp_path) -> None:
+def test_parameter_that_is_not_used_in_every_step(tmp_path) -> None:
     """DDP alone would wait for its gradient for ever; the optimizer leaves alone what nobody used."""
     words = (
         "data=digits",
@@ -194,7 +194,7 @@ def Spare():
     return Spare()
 
 
-def test_helper_sees_a_rank_that_fails(tmp_path) -> None:
+def test_failing_rank_is_detected(tmp_path) -> None:
     with pytest.raises(AssertionError):
         in_ranks(2, fail_on_one)
 

@@ -19,7 +19,7 @@ from runner.training.worker import execute
 DIGITS = ("data=digits", "model=mlp", "model.hidden_sizes=[16]", "regularization=none", "data.batch_size=64")
 
 
-def test_batch_is_cut_into_runs_of_its_samples() -> None:
+def test_batch_is_split_into_consecutive_micro_batches() -> None:
     batch = {
         "inputs": torch.arange(14).view(7, 2),
         "targets": [{"n": n} for n in range(7)],
@@ -35,7 +35,7 @@ def test_batch_is_cut_into_runs_of_its_samples() -> None:
     assert [num_micro_batches(batch, size) for size in (None, 7, 6, 3, 1)] == [1, 1, 2, 3, 7]
 
 
-def test_weights_of_the_passes_make_the_mean_of_the_batch() -> None:
+def test_micro_batch_weights_give_the_batch_mean() -> None:
     values = torch.tensor([1.0, 2, 4, 8, 16])
     batch = {"inputs": values, "index": torch.arange(5), "targets": values}
     parts = cut(batch, 2)
@@ -50,7 +50,7 @@ def test_weights_of_the_passes_make_the_mean_of_the_batch() -> None:
     assert float(sum(means)) == pytest.approx(values[1:].mean())
 
 
-def test_weight_of_a_single_pass_leaves_the_batch_as_it_is(monkeypatch) -> None:
+def test_single_micro_batch_leaves_the_batch_unchanged(monkeypatch) -> None:
     """A step that is taken back tells from the batch how many samples there are everywhere."""
     monkeypatch.setattr(split_batch, "world_size", lambda: 2)
     monkeypatch.setattr(split_batch, "sum_tensor_over_ranks", lambda total: total + 100)
@@ -60,7 +60,7 @@ def test_weight_of_a_single_pass_leaves_the_batch_as_it_is(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("task", ["classification", "regression", "segmentation", "detection"])
-def test_passes_train_as_one_does(tmp_path, task: str) -> None:
+def test_micro_batches_train_like_one_batch(tmp_path, task: str) -> None:
     """Batch norms see the samples of a pass: the models here have none, or are told to keep theirs still."""
     plain = {"classification": ("model=mlp", "model.hidden_sizes=[16]")}
     words = (*TINY[task], *plain.get(task, ()), "trainer.max_epochs=1", "optimizer=sgd", "optimizer.lr=0.01")
@@ -77,7 +77,7 @@ SEQUENCES = {
 
 
 @pytest.mark.parametrize("task", SEQUENCES)
-def test_passes_of_sequences_train_as_one_does(tmp_path, monkeypatch, task: str) -> None:
+def test_micro_batches_of_sequences_train_like_one_batch(tmp_path, monkeypatch, task: str) -> None:
     """The loss is a mean over their tokens, and not over samples; and each stream has a state of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RUNNER_DATA", str(tmp_path / "cache"))
@@ -101,7 +101,7 @@ class StillNorms(pl.Callback):
                 module.eval()
 
 
-def test_accumulated_batches_count_by_their_samples(tmp_path) -> None:
+def test_accumulated_batches_are_weighted_by_their_samples(tmp_path) -> None:
     """17 batches of 64 samples, the last of 55: three at a time are one of 192, and the last two one of
     119."""
     words = (*DIGITS, "trainer.max_epochs=2", "optimizer=sgd", "optimizer.lr=0.1", "scheduler=none")
@@ -148,7 +148,7 @@ class RunsOut(pl.Callback):
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError, RuntimeError])
-def test_memory_that_runs_out_costs_no_step(tmp_path, caplog, error: type) -> None:
+def test_out_of_memory_loses_no_step(tmp_path, caplog, error: type) -> None:
     """From the first step on it is, bit for bit, the run that took the smaller passes from the start; dropout
     too.
     """
@@ -164,7 +164,7 @@ def test_memory_that_runs_out_costs_no_step(tmp_path, caplog, error: type) -> No
     )
 
 
-def test_in_mid_training_it_changes_nothing_but_the_order_of_additions(tmp_path) -> None:
+def test_splitting_during_training_changes_only_the_summation_order(tmp_path) -> None:
     words = (*DIGITS, "trainer.max_epochs=2", "optimizer=sgd")
     whole = trained(tmp_path / "whole", 1, *words)
     halved = trained(tmp_path / "halved", 1, *words, callbacks=[RunsOut(40, step=9)])
@@ -172,27 +172,27 @@ def test_in_mid_training_it_changes_nothing_but_the_order_of_additions(tmp_path)
     assert 0 < largest_difference(whole, halved) < 1e-5
 
 
-def test_running_statistics_and_counts_are_those_of_one_attempt(tmp_path) -> None:
+def test_running_statistics_and_counts_match_a_single_attempt(tmp_path) -> None:
     words = (*TINY["classification"], "trainer.max_epochs=1")
     halved = trained(tmp_path / "halved", 1, *words, callbacks=[RunsOut(20)])
     asked = trained(tmp_path / "asked", 1, *words, "hardware.micro_batch=16")
     assert points(halved) == points(asked)
 
 
-def test_what_does_not_fit_one_by_one_ends_the_run(tmp_path) -> None:
+def test_single_sample_that_does_not_fit_fails_the_run(tmp_path) -> None:
     run = written(tmp_path / "never", *DIGITS, "hardware=cpu")
     with pytest.raises(OutOfMemoryError, match="a single sample does not fit into memory"):
         execute(run, [RunsOut(0)])
     assert read_status(run).state == "failed"
 
 
-def test_it_can_be_asked_to_fail(tmp_path) -> None:
+def test_on_out_of_memory_fail_raises(tmp_path) -> None:
     run = written(tmp_path / "fails", *DIGITS, "hardware=cpu", "hardware.on_out_of_memory=fail")
     with pytest.raises(torch.OutOfMemoryError):
         execute(run, [RunsOut(20)])
 
 
-def test_resumed_run_takes_the_same_passes(tmp_path) -> None:
+def test_resumed_run_keeps_the_micro_batch_size(tmp_path) -> None:
     words = (*DIGITS, "trainer.max_epochs=2", "regularization.dropout=0.3", "checkpoint.every_n_steps=10")
     whole = trained(tmp_path / "whole", 1, *words, callbacks=[RunsOut(40)])
 
@@ -208,7 +208,7 @@ def test_resumed_run_takes_the_same_passes(tmp_path) -> None:
     assert points(run) == points(whole)
 
 
-def test_what_counts_as_out_of_memory() -> None:
+def test_out_of_memory_errors_are_recognised() -> None:
     assert is_out_of_memory(torch.cuda.OutOfMemoryError("CUDA out of memory."))
     assert is_out_of_memory(
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 8 GB")

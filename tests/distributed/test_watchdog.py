@@ -28,7 +28,7 @@ def run(tmp_path) -> RunDir:
     return RunDir(tmp_path)
 
 
-def test_rank_that_the_others_wait_for_is_named() -> None:
+def test_rank_that_blocks_the_others_is_named() -> None:
     heartbeats = [
         heartbeat(0, 8, "backward pass"),
         heartbeat(1, 8, "forward pass"),
@@ -39,7 +39,7 @@ def test_rank_that_the_others_wait_for_is_named() -> None:
     assert hanging([heartbeat(0, 8, "evaluating"), heartbeat(1, 9, "computing metrics")], 30, NOW).rank == 0
 
 
-def test_nobody_hangs_who_is_only_slow() -> None:
+def test_slow_rank_is_not_reported_as_hung() -> None:
     assert hanging([heartbeat(0, 8, "forward pass", NOW - 29)], 30, NOW) is None
     assert hanging([heartbeat(0, 8, "forward pass", NOW - 90, longest_s=10)], 30, NOW) is None
     assert hanging([heartbeat(0, 8, "forward pass", NOW - 101, longest_s=10)], 30, NOW).rank == 0
@@ -50,7 +50,7 @@ def test_nobody_hangs_who_is_only_slow() -> None:
     assert hanging([heartbeat(0, 8, "idle", 0.0)], 30, NOW) is None
 
 
-def test_pulse_is_read_as_it_was_written(run: RunDir) -> None:
+def test_heartbeat_round_trip(run: RunDir) -> None:
     written = Heartbeat.of(ProcessInfo(rank=1, world_size=2, restart=1))
     written.beat("forward pass", begins_batch=True)
     written.write(run)
@@ -58,7 +58,7 @@ def test_pulse_is_read_as_it_was_written(run: RunDir) -> None:
     assert list(read_heartbeats(run, restart=0)) == []
 
 
-def test_hung_process_is_ended_and_its_stack_kept(run: RunDir) -> None:
+def test_hung_process_is_terminated_and_its_stack_saved(run: RunDir) -> None:
     code = (
         "import sys, time\n"
         "from pathlib import Path\n"
@@ -88,7 +88,7 @@ def test_hung_process_is_ended_and_its_stack_kept(run: RunDir) -> None:
     assert "rank 1" in failure.message and "forward pass" in failure.message and "in asleep" in failure.stack
 
 
-def test_what_an_earlier_attempt_has_left_is_no_rank_that_hangs(run: RunDir) -> None:
+def test_stale_heartbeat_of_an_earlier_attempt_is_ignored(run: RunDir) -> None:
     """Its process is gone, and its number may be another process's by now."""
     other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(100)"])
     try:
@@ -113,7 +113,7 @@ def test_stack_of_the_main_thread_is_found() -> None:
     assert main_stack(dump) == "  File b\n  File c"
 
 
-def test_of_several_failures_the_one_that_explains_the_others_is_reported(run: RunDir) -> None:
+def test_root_cause_of_several_failures_is_reported(run: RunDir) -> None:
     write_failure(run, Failure(0, "left", "Connection closed by peer", time=1.0))
     write_failure(run, Failure(1, "killed", "rank 1 was ended by SIGKILL", time=2.0))
     assert first_failure(list(read_failures(run))).rank == 1

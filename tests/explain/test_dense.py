@@ -116,14 +116,14 @@ def explained(task, image: torch.Tensor, method: str, answer: str) -> tuple[np.n
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_box_lights_up(method, detection) -> None:
+def test_box_is_highlighted(method, detection) -> None:
     detection.prepare_explanation()
     assert detection.model.score_thresh == 1e-3
     check(detection, method, answer="boxes")
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_mask_lights_up(method, segmentation) -> None:
+def test_mask_is_highlighted(method, segmentation) -> None:
     check(segmentation, method, answer="maps")
 
 
@@ -139,7 +139,7 @@ def check(task, method: str, answer: str) -> None:
     assert answer != "boxes" or method not in CAMS or min(ratios) > 10, ratios
 
 
-def test_nothing_is_asked_where_nothing_is_found(detection, segmentation) -> None:
+def test_no_detections_give_no_targets(detection, segmentation) -> None:
     dark = torch.full((1, 3, SIDE, SIDE), 0.15)
     request = ExplanationRequest(dark, segmentation, target="square")
     assert segmentation.explanation_targets(request) == []
@@ -151,7 +151,7 @@ def test_nothing_is_asked_where_nothing_is_found(detection, segmentation) -> Non
 
 @pytest.mark.parametrize("by_location", [False, True])
 @pytest.mark.parametrize("method", CAMS)
-def test_what_a_model_fills_up_does_not_shift_the_maps(method, by_location) -> None:
+def test_internal_padding_does_not_shift_the_maps(method, by_location) -> None:
     """Of 40 × 40 pixels the layers see 64 × 64."""
 
     class Padded(nn.Sequential):
@@ -175,7 +175,7 @@ def test_what_a_model_fills_up_does_not_shift_the_maps(method, by_location) -> N
     assert torch.equal(values > 0, image[0, 0] > 0)
 
 
-def test_what_detectors_and_segmenters_fill_up(detection) -> None:
+def test_padded_size_of_detectors_and_segmenters(detection) -> None:
     assert padded_size(detection.model, torch.rand(1, 3, SIDE, SIDE)) == (64, 64)
     assert padded_size(detection.model, torch.rand(1, 3, 96, 192)) == (
         128,

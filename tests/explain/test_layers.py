@@ -31,7 +31,7 @@ CLASSIFIERS = {
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
-def test_last_maps_of_a_classifier(name) -> None:
+def test_last_feature_maps_of_a_classifier(name) -> None:
     build, expected = CLASSIFIERS[name]
     model = build()
     with in_use(model):
@@ -39,7 +39,7 @@ def test_last_maps_of_a_classifier(name) -> None:
     assert found == ([] if expected is None else [expected])
 
 
-def test_what_a_segmenters_last_convolution_gets() -> None:
+def test_input_of_the_last_convolution_of_a_segmenter() -> None:
     model = UnetSegmenter(2, encoder_depth=3)
     with in_use(model):
         found = find_layers(model, lambda x: model(x)[:, 0].sum((1, 2)), torch.randn(1, 3, 32, 32), "maps")
@@ -50,7 +50,7 @@ def test_what_a_segmenters_last_convolution_gets() -> None:
     "build",
     [lambda: FCOSDetector(2, "resnet18", channels=32, min_size=160), lambda: SSDLiteDetector(2, size=64)],
 )
-def test_pyramid_of_a_detector(build) -> None:
+def test_feature_pyramid_of_a_detector(build) -> None:
     model = build().eval()
     DetectionTask(model, class_names=["a", "b"]).prepare_explanation()
     with in_use(model):

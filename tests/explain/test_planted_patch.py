@@ -14,7 +14,7 @@ from runner.explain.grad_cam import grad_cam, plus_plus
 from runner.explain.gradients import in_use, integrated_gradients
 
 
-def test_patch_lights_up(image_method, patch_net, patches, share_inside) -> None:
+def test_patch_is_highlighted(image_method, patch_net, patches, share_inside) -> None:
     images, targets, masks = patches(12, 77)
     shares = []
     for image, target, mask in zip(images, targets, masks, strict=True):
@@ -26,7 +26,7 @@ def test_patch_lights_up(image_method, patch_net, patches, share_inside) -> None
     assert chance < 0.07 and np.mean(shares) >= 0.8, shares
 
 
-def test_grad_cam_is_captums(patch_net, patches) -> None:
+def test_grad_cam_matches_captum(patch_net, patches) -> None:
     image, target, _ = (part[0] for part in patches(1, 5))
 
     def score(x):
@@ -42,7 +42,7 @@ def test_grad_cam_is_captums(patch_net, patches) -> None:
     assert ours.max() > 0 and torch.allclose(ours, theirs, atol=1e-6)
 
 
-def test_grad_cam_plus_plus_by_hand() -> None:
+def test_grad_cam_plus_plus_matches_manual_computation() -> None:
     """The formula of the paper, pixel by pixel."""
     torch.manual_seed(0)
     maps, gradients = torch.rand(1, 2, 3, 3), torch.randn(1, 2, 3, 3)
@@ -56,7 +56,7 @@ def test_grad_cam_plus_plus_by_hand() -> None:
     assert torch.allclose(plus_plus(maps, gradients)[0], expected.relu(), atol=1e-6)
 
 
-def test_several_layers_add_up_and_unused_ones_count_nothing(patch_net, patches) -> None:
+def test_several_layers_are_summed_and_unused_ones_contribute_zero(patch_net, patches) -> None:
     image = patches(1, 5)[0]
     with in_use(patch_net):
         one, two, both = (
@@ -69,7 +69,7 @@ def test_several_layers_add_up_and_unused_ones_count_nothing(patch_net, patches)
     assert torch.allclose(one + two, both, atol=1e-6) and not silent.any()
 
 
-def test_layer_without_maps_is_rejected(patch_net, patches) -> None:
+def test_layer_without_feature_maps_is_rejected(patch_net, patches) -> None:
     with in_use(patch_net), pytest.raises(UserError, match=r"returns \(1, 3\)"):
         grad_cam(lambda x: patch_net(x)[:, 0], [patch_net[3]], patches(1, 5)[0])
 
@@ -97,7 +97,7 @@ def test_integrated_gradients_of_a_linear_model_are_exact() -> None:
     assert torch.allclose(found.values, (inputs - baseline) * weight) and abs(found.error) < 1e-6
 
 
-def test_nothing_is_left_behind() -> None:
+def test_model_state_is_restored() -> None:
     """Modes and what needs gradients are as before; recurrent layers can go backward in evaluation mode."""
     model = nn.Sequential(nn.LSTM(2, 3, batch_first=True), nn.Dropout())
     model[0].weight_ih_l0.requires_grad_(False)

@@ -14,7 +14,7 @@ from runner.explain.layers import used_layers
 from runner.explain.sanity import cascade, groups_from_the_end, randomise, rank_correlation
 
 
-def test_maps_change_as_layers_become_random(image_method, patch_net, patches) -> None:
+def test_maps_change_as_layers_are_randomised(image_method, patch_net, patches) -> None:
     model = copy.deepcopy(patch_net)
     images, targets, _ = patches(3, 9)
 
@@ -32,7 +32,7 @@ def test_maps_change_as_layers_become_random(image_method, patch_net, patches) -
     assert abs(found[-1][1]) < 0.5
 
 
-def test_method_that_looks_at_edges_alone_is_found_out(patches) -> None:
+def test_edge_detector_fails_the_sanity_check(patches) -> None:
     """An edge detector dressed up as an explanation ranks as before, whatever the weights."""
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     image = patches(1, 2)[0][0]
@@ -51,7 +51,7 @@ def test_rank_correlation() -> None:
     assert rank_correlation(one, np.ones(4)) == 0.0  # no map left
 
 
-def test_groups_begin_at_the_answer_and_are_not_too_many() -> None:
+def test_layer_groups_start_at_the_output_and_are_limited() -> None:
     assert groups_from_the_end(["stem", "a.x", "a.y", "head"]) == [
         ("head", ["head"]), ("a.y", ["a.y"]), ("a.x", ["a.x"]), ("stem", ["stem"])
     ]  # fmt: skip
@@ -62,7 +62,7 @@ def test_groups_begin_at_the_answer_and_are_not_too_many() -> None:
     )
 
 
-def test_modules_without_a_beginning_are_shuffled() -> None:
+def test_modules_without_reset_parameters_are_shuffled() -> None:
     class Bare(nn.Module):
         def __init__(self):
             super().__init__()

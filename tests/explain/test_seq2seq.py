@@ -90,7 +90,7 @@ def sample(source: str, truth: str | None = None) -> Sample:
 
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("method", METHODS)
-def test_each_token_is_traced_to_where_it_came_from(method, shared) -> None:
+def test_each_output_token_is_attributed_to_its_source(method, shared) -> None:
     whole, *steps = TokenExplainer(trained(Reverser(shared)), ExplainOptions(method)).explain(
         sample("abcde", "edcba")
     )
@@ -109,7 +109,7 @@ def test_each_token_is_traced_to_where_it_came_from(method, shared) -> None:
         assert all(one.attribution.error == pytest.approx(0, abs=1e-3) for one in (whole, *steps))
 
 
-def test_one_token_or_another_in_its_place() -> None:
+def test_single_step_and_alternative_token() -> None:
     steps = TokenExplainer(trained(), ExplainOptions()).explain(sample("abc"))[1:]
     (third,) = TokenExplainer(trained(), ExplainOptions(step=3)).explain(sample("abc"))
     assert (
@@ -123,12 +123,12 @@ def test_one_token_or_another_in_its_place() -> None:
     assert end.target.name == "'<end>'" and end.values[2] < -1
 
 
-def test_truth_of_a_token_is_known_as_long_as_what_is_before_it_is_true() -> None:
+def test_token_truth_is_known_while_the_prefix_is_correct() -> None:
     found = TokenExplainer(trained(), ExplainOptions()).explain(sample("abcd", "dcfa"))
     assert [one.target.truth for one in found] == ["dcfa", "'d'", "'c'", "'f'", "", ""]
 
 
-def test_answer_that_is_cut_short_has_no_end() -> None:
+def test_truncated_output_has_no_end_token() -> None:
     found = TokenExplainer(trained(max_steps=2), ExplainOptions()).explain(sample("abc"))
     assert [one.target.name for one in found] == ["cb", "'c'", "'b'"]
     with pytest.raises(UserError, match="--step 3: the model writes 'cb', 2 tokens\\.$"):
@@ -149,7 +149,7 @@ def test_invalid_input(wish, complaint) -> None:
         TokenExplainer(trained(), wish).explain(sample("abc"))
 
 
-def test_log_probabilities_are_those_of_the_search() -> None:
+def test_log_probabilities_match_decoding() -> None:
     model, source = Reverser(), torch.tensor([[4, 5, 6]])
     (written,) = greedy_search(model, source, 9)
     log_probs = log_probs_of(model, source, torch.tensor([[*written, END]])).detach()
@@ -157,7 +157,7 @@ def test_log_probabilities_are_those_of_the_search() -> None:
     assert log_probs.exp().sum(-1) == pytest.approx(1, abs=1e-5) and log_probs[0, :, :END].isneginf().all()
 
 
-def test_as_weights_become_random_the_same_tokens_are_explained_otherwise() -> None:
+def test_token_attributions_change_as_weights_are_randomised() -> None:
     explainer = TokenExplainer(trained(), ExplainOptions())
     found = explainer.explain(sample("abcde"))
     names = explainer.layer_names(found[0].sample)
@@ -167,7 +167,7 @@ def test_as_weights_become_random_the_same_tokens_are_explained_otherwise() -> N
     assert len(correlations) == 3 and abs(correlations[-1][1]) < 0.95
 
 
-def test_files_and_pictures_have_the_whole_and_each_token() -> None:
+def test_files_and_plots_cover_the_sequence_and_each_token() -> None:
     run = trained()
     found = [
         one for text in ("abc", "fa") for one in TokenExplainer(run, ExplainOptions()).explain(sample(text))

@@ -74,14 +74,14 @@ def test_key_word_is_found(method, reader) -> None:
     assert hits >= 18, hits
 
 
-def test_against_the_other_class_the_key_word_speaks_too(reader) -> None:
+def test_key_word_is_negative_evidence_for_the_other_class(reader) -> None:
     (found,) = TokenExplainer(trained(reader), ExplainOptions(target="good")).explain(
         Sample("text", torch.tensor([7, BAD, 9]))
     )
     assert found.target.name == "good" and int(found.values.argmin()) == 1 and found.values[1] < 0
 
 
-def test_vectors_take_the_place_of_their_tokens(reader) -> None:
+def test_embeddings_replace_their_tokens(reader) -> None:
     ids = torch.tensor([[GOOD, 8, 9]])
     score = TokenVectors(reader.model, lambda x: reader.model(x)[:, 1], ids)
     assert torch.equal(score(score.vectors, ids), reader.model(ids)[:, 1])
@@ -91,7 +91,7 @@ def test_vectors_take_the_place_of_their_tokens(reader) -> None:
         TokenVectors(nn.Linear(3, 1), lambda x: x.float().sum(1), ids)
 
 
-def test_each_label_has_its_tokens() -> None:
+def test_each_label_has_token_attributions() -> None:
     """A model that labels a step by the token before it."""
 
     class Delayed(nn.Module):
@@ -142,7 +142,7 @@ LAG, STEPS = 5, 12
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_lag_and_the_variable_of_a_forecast_are_found(method, train) -> None:
+def test_relevant_lag_and_variable_of_a_forecast_are_found(method, train) -> None:
     """The next value is what the second variable was five steps before it."""
     torch.manual_seed(0)
 
@@ -172,7 +172,7 @@ def test_lag_and_the_variable_of_a_forecast_are_found(method, train) -> None:
             )
 
 
-def test_steps_that_only_fill_up_are_left_out() -> None:
+def test_padding_steps_are_excluded() -> None:
     torch.manual_seed(0)
     task = ClassificationTask(LSTM(2, num_features=3, hidden_size=5), class_names=["a", "b"])
     sound = torch.randn(6, 3)

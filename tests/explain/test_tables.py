@@ -32,14 +32,14 @@ FEATURES = torch.randn((400, 3), generator=torch.Generator().manual_seed(0))
 TRUTH = FEATURES[:, 0] > 0
 
 
-def test_column_that_tells_comes_first() -> None:
+def test_informative_column_comes_first() -> None:
     found = permutation_importance(quality, FEATURES, ["a", "b", "c"], "accuracy", repeats=8)
     assert found.score == 1.0 and found.num_samples == 400
     assert found.mean[0] == pytest.approx(0.5, abs=0.05) and 0 < found.std[0] < 0.05
     assert found.mean[1:].tolist() == [0.0, 0.0] and found.std[1:].tolist() == [0.0, 0.0]
 
 
-def test_seed_draws_the_same_and_leaves_the_generator_alone() -> None:
+def test_seed_is_reproducible_and_leaves_the_global_generator_unchanged() -> None:
     state = torch.get_rng_state()
     one, same, other = (
         permutation_importance(quality, FEATURES, ["a", "b", "c"], "accuracy", 2, seed) for seed in (1, 1, 2)
@@ -76,7 +76,7 @@ def linear(weights: list[float], bias: float = 0.0) -> nn.Linear:
     return layer
 
 
-def test_columns_add_up_to_a_regressions_answer() -> None:
+def test_column_attributions_sum_to_the_regression_output() -> None:
     """In the unit of the data; the slots of a category are one column."""
     features = [("age", "age"), ("age is missing", "age"), ("color=red", "color"), ("color=blue", "color")]
     task = RegressionTask(
@@ -92,7 +92,7 @@ def test_columns_add_up_to_a_regressions_answer() -> None:
     assert rows.recompute(found) == pytest.approx(found.values)
 
 
-def test_first_class_of_one_logit_is_the_second_ones_opposite() -> None:
+def test_classes_of_a_single_logit_have_opposite_attributions() -> None:
     task = BinaryClassificationTask(linear([1.0, -2.0]), class_names=["no", "yes"])
     sample = Sample("row 1", torch.tensor([1.0, 1.0]))
     for target, sign in (("yes", 1), ("no", -1), (None, -1)):
@@ -101,7 +101,7 @@ def test_first_class_of_one_logit_is_the_second_ones_opposite() -> None:
 
 
 @pytest.mark.parametrize("kind", ["classes", "numbers"])
-def test_planted_column_comes_first_on_a_split(kind, train) -> None:
+def test_informative_column_comes_first_on_a_split(kind, train) -> None:
     inputs = torch.randn((300, 5), generator=torch.Generator().manual_seed(1))
     signal = inputs[:, 3]
     if kind == "classes":
@@ -123,7 +123,7 @@ def test_planted_column_comes_first_on_a_split(kind, train) -> None:
     )
 
 
-def test_wishes_without_effect_are_rejected() -> None:
+def test_options_without_effect_are_rejected() -> None:
     task = ClassificationTask(nn.Linear(2, 2), class_names=["a", "b"])
     with pytest.raises(UserError, match="leave INPUT out"):
         explainer(task, [("a", "a")], ExplainOptions("permutation"), given=True)
@@ -142,7 +142,7 @@ def test_wishes_without_effect_are_rejected() -> None:
         ("price", "3.2", "", "price (predicted 3.2)"),
     ],
 )
-def test_caption_tells_what_was_asked_about_where_another_was_said(target, said, truth, words) -> None:
+def test_caption_names_a_target_that_differs_from_the_prediction(target, said, truth, words) -> None:
     sample = Sample("row 1", torch.zeros(1))
     explained = ExplanationTarget(torch.sum, target, said, truth=truth)
     assert caption(Explanation(sample, explained, Attribution(np.zeros(1)))) == words

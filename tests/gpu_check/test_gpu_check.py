@@ -22,7 +22,7 @@ without_gpu = pytest.mark.skipif(torch.cuda.device_count() > 0, reason="is about
 
 
 @without_gpu
-def test_rows_of_the_gpu_say_that_there_is_none(capsys) -> None:
+def test_gpu_rows_are_skipped_without_cuda(capsys) -> None:
     assert main(["--only", "train regression"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("cpu  train regression") and "pass" in lines[1] and "loss" in lines[1]
@@ -32,7 +32,7 @@ def test_rows_of_the_gpu_say_that_there_is_none(capsys) -> None:
 
 @pytest.mark.slow
 @without_gpu
-def test_whole_of_it_runs_to_the_end(tmp_path) -> None:
+def test_full_gpu_check_completes(tmp_path) -> None:
     begin = time.monotonic()
     command = [str(ROOT / "scripts" / "gpu_check"), "--json", str(tmp_path / "rows.json")]
     done = subprocess.run(
@@ -43,7 +43,7 @@ def test_whole_of_it_runs_to_the_end(tmp_path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_check_that_fails_hangs_or_dies_is_reported_as_such(tmp_path) -> None:
+def test_failed_hung_and_crashed_checks_are_reported(tmp_path) -> None:
     def fails(folder: Path) -> str:
         raise Failed("too large")
 
@@ -68,7 +68,7 @@ def test_check_that_fails_hangs_or_dies_is_reported_as_such(tmp_path) -> None:
     )
 
 
-def test_process_that_was_to_be_killed_must_not_have_ended() -> None:
+def test_process_that_ends_before_being_killed_fails_the_check() -> None:
     alone(time.sleep, 100, kill_when=lambda: True)
     with pytest.raises(Failed):
         alone(time.sleep, 0, kill_when=lambda: False)

@@ -61,7 +61,7 @@ def test_words_of_word_vectors(trained, capsys, tmp_path):
     assert main(["embed", "r"]) == 2
 
 
-def test_last_linear_layer_of_a_forward_pass_counts():
+def test_last_linear_layer_of_the_forward_pass_is_used():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     inputs = torch.randn(5, 3)
     with LastLinearInput(model) as last:
@@ -70,6 +70,6 @@ def test_last_linear_layer_of_a_forward_pass_counts():
     assert not model[0]._forward_pre_hooks
 
 
-def test_too_few_vectors_to_draw(tmp_path):
+def test_too_few_vectors_to_plot(tmp_path):
     with pytest.raises(UserError, match="2 vectors of 5 numbers"):
         write_embedded(Embedded(np.zeros((2, 5)), {"name": ["a", "b"]}), tmp_path)

@@ -34,7 +34,7 @@ def test_data_of_other_classes_are_rejected(names, said):
         ({"data.eval_batch_size": 7}, False),
     ],
 )
-def test_new_cut_of_the_same_data_is_rejected(overrides, refused):
+def test_new_split_of_the_same_data_is_rejected(overrides, refused):
     config = OmegaConf.create({"data": {"root": "photos", "val_fraction": 0.3}, "folds": {"index": 0}})
     if refused:
         with pytest.raises(UserError, match="would change the splits of first"):

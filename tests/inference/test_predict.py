@@ -5,7 +5,7 @@ from runner.errors import UserError
 from runner.inference.predict import PictureFolder
 
 
-def test_files_are_named_by_input_and_picture(tmp_path):
+def test_files_are_named_after_input_and_plot(tmp_path):
     folder, picture = PictureFolder(tmp_path / "out"), Image.new("L", (2, 2))
     written = folder.write("photos/cat.jpg", {"mask": picture, "overlay": picture})
     assert written == {name: str(tmp_path / "out" / f"cat_{name}.png") for name in ("mask", "overlay")}
@@ -15,7 +15,7 @@ def test_files_are_named_by_input_and_picture(tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
-def test_no_input_writes_over_another_of_the_same_prediction(tmp_path):
+def test_inputs_with_equal_names_do_not_overwrite_each_other(tmp_path):
     folder, picture = PictureFolder(tmp_path), Image.new("L", (2, 2))
     written = [
         folder.write(name, {"mask": picture})["mask"]

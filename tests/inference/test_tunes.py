@@ -30,7 +30,7 @@ eaa age|fed ecA|dcA c2d|cAF E2:|!
 """
 
 
-def test_tune_is_read():
+def test_tune_is_parsed():
     tune = read_tune(TUNE)
     assert tune.problem is None and tune.title == "The Test"
     assert (tune.num_notes, tune.num_bars, tune.full_bars) == (21, 4, 1.0)
@@ -46,18 +46,18 @@ def test_tune_is_read():
         ("X:1\nK:Q\nABcdABcd|", "ABCHandlerException"),
     ],
 )
-def test_what_is_no_tune_is_reported(text, words):
+def test_invalid_tune_is_reported(text, words):
     tune = read_tune(text)
     assert words in tune.problem and tune.score is None
 
 
-def test_tunes_of_a_text_are_reported_apart_and_a_broken_off_one_is_left_out():
+def test_tunes_are_separated_and_an_incomplete_one_is_dropped():
     assert split_tunes(f"ends of one\n\n{TUNE}\n{TUNE}\nX:3\nT:bro") == [TUNE.rstrip()] * 2
     assert split_tunes(TUNE) == [TUNE.rstrip()] and split_tunes("none") == []
     assert len(split_tunes(f"{TUNE}\n{TUNE}\n")) == 2
 
 
-def test_files_of_tunes_without_a_synthesiser(tmp_path, monkeypatch):
+def test_tune_files_without_a_synthesiser(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     rows, said = write_tunes([f"{TUNE}\nX:2\nK:Q\nABcdABcd\n\n"], tmp_path / "tunes")
     assert [row["parses"] for row in rows] == [True, False] and "problem" in rows[1]
@@ -69,7 +69,7 @@ def test_files_of_tunes_without_a_synthesiser(tmp_path, monkeypatch):
     assert (tmp_path / "tunes" / "tune-2.abc").read_text() == "X:2\nK:Q\nABcdABcd\n"
 
 
-def test_sound_where_there_is_a_synthesiser(tmp_path, monkeypatch):
+def test_audio_is_written_when_a_synthesiser_is_installed(tmp_path, monkeypatch):
     program, font = tmp_path / "fluidsynth", tmp_path / "piano.sf2"
     program.write_text('#!/bin/sh\n[ "$1" = -ni ] && [ -f "$8" ] && [ -f "$9" ] && echo RIFF > "$3"\n')
     program.chmod(0o755)
@@ -86,7 +86,7 @@ def test_sound_where_there_is_a_synthesiser(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(why_no_sound() is not None, reason=str(why_no_sound()))
-def test_real_synthesiser_makes_the_tune_audible(tmp_path):
+def test_synthesiser_renders_an_audible_tune(tmp_path):
     rows, _ = write_tunes([TUNE], tmp_path)
     with wave.open(rows[0]["wav"]) as sound:
         seconds = sound.getnframes() / sound.getframerate()
@@ -97,7 +97,7 @@ def test_real_synthesiser_makes_the_tune_audible(tmp_path):
     assert 0.1 < abs(samples).max() < 1
 
 
-def test_tune_whose_repeats_do_not_fit_is_played_once_through(tmp_path):
+def test_tune_with_invalid_repeats_is_played_without_repeats(tmp_path):
     tune = read_tune(BADLY_REPEATED)
     assert tune.problem is None
     with pytest.raises(music21.repeat.ExpanderException):
@@ -119,7 +119,7 @@ B,FA DAFA|BA (3Bcd e2de|fagf egfe|d2dc d2:|!
 """music21 reads it, and rejects it when it is played: its first bar has one time signature twice."""
 
 
-def test_tune_that_music21_cannot_put_into_bars_is_played_as_its_notes(tmp_path):
+def test_tune_without_valid_bars_is_played_note_by_note(tmp_path):
     tune = read_tune(UNBALANCED)
     assert tune.problem is None
     with pytest.raises(music21.exceptions21.StreamException):
@@ -135,7 +135,7 @@ def test_tune_that_music21_cannot_put_into_bars_is_played_as_its_notes(tmp_path)
     assert played == [note.pitch.midi for note in tune.score.flatten().notes]
 
 
-def test_tune_that_cannot_be_played_stops_no_others_and_is_counted(tmp_path, monkeypatch):
+def test_unplayable_tune_is_skipped_and_counted(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise music21.exceptions21.StreamException("already found in this Stream")
 

@@ -18,7 +18,7 @@ def network() -> nn.Module:
     )  # fmt: skip
 
 
-def test_each_filter_is_as_long_as_that_of_the_weights(network):
+def test_filters_are_normalised_to_the_norm_of_the_weights(network):
     direction = random_direction(network, 0, 1)
     for name, turned in (("0.weight", False), ("3.weight", True), ("7.weight", False)):
         weight = network.get_parameter(name).detach()
@@ -29,7 +29,7 @@ def test_each_filter_is_as_long_as_that_of_the_weights(network):
     assert torch.allclose(outputs, network[3].weight.transpose(0, 1).flatten(1).norm(dim=1), rtol=1e-5)
 
 
-def test_biases_and_norms_stay_where_they_are(network):
+def test_biases_and_norms_are_not_moved(network):
     assert (
         set(random_direction(network, 0, 1))
         == {"0.weight", "3.weight", "7.weight"}
@@ -37,7 +37,7 @@ def test_biases_and_norms_stay_where_they_are(network):
     )
 
 
-def test_seed_gives_one_direction_and_a_number_another(network, same):
+def test_direction_depends_on_seed_and_index(network, same):
     direction = random_direction(network, 0, 1)
     torch.manual_seed(99)
     assert same(direction, random_direction(network, 0, 1))
@@ -45,7 +45,7 @@ def test_seed_gives_one_direction_and_a_number_another(network, same):
     assert not same(direction, random_direction(network, 1, 1))
 
 
-def test_filter_of_zeros_is_not_moved():
+def test_zero_filter_is_not_moved():
     layer = nn.Linear(3, 2)
     nn.init.zeros_(layer.weight[0].detach())
     assert torch.equal(by_filter(layer, {"weight": torch.ones(2, 3)})["weight"][0], torch.zeros(3))

@@ -87,7 +87,7 @@ def assert_centre_is_the_reported_loss(trip: Exploration, explored: Explored) ->
 
 
 @pytest.mark.parametrize("kind", TASKS)
-def test_centre_is_the_reported_loss(kind, explored_run):
+def test_centre_equals_the_reported_loss(kind, explored_run):
     assert_centre_is_the_reported_loss(*explored_run(TASKS[kind]))
 
 
@@ -98,7 +98,7 @@ def test_centre_of_a_segmenter(explored_run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", DETECTORS)
-def test_detector_has_a_loss_of_held_out_images(kind, explored_run):
+def test_detector_loss_on_held_out_images(kind, explored_run):
     """Although proposals are drawn in it; and its batch norms learn nothing by it."""
     trip, explored = explored_run(["data=shapes_detection", *IMAGES, *DETECTORS[kind]])
     assert np.isfinite(explored.losses).all() and len(set(explored.losses.tolist())) == 5

@@ -47,14 +47,14 @@ def ending_at(count: int):
     return show
 
 
-def test_centre_is_the_loss_of_the_checkpoint(run):
+def test_centre_equals_the_loss_of_the_checkpoint(run):
     explored = trip(run, samples=None).explore()
     assert explored.centre == pytest.approx(read_json(run.results_path)["val"]["val/loss"], rel=1e-5)
     assert explored.losses[2, 2] == explored.centre  # the middle of an odd number of points
     assert explored.losses.shape == (5, 5) and explored.losses.max() > explored.centre
 
 
-def test_same_samples_at_each_point_evenly_spread(run):
+def test_every_point_uses_the_same_evenly_spaced_samples(run):
     way = trip(run, samples=7)
     first, again = ([batch["index"] for batch in way.samples] for _ in range(2))
     assert [len(part) for part in first] == [7] and torch.equal(first[0], again[0])
@@ -62,7 +62,7 @@ def test_same_samples_at_each_point_evenly_spread(run):
     assert first[0].tolist() == [int(split.indices[place * len(split) // 7]) for place in range(7)]
 
 
-def test_what_is_not_kept_is_read_again(run):
+def test_uncached_samples_are_read_again(run):
     way = trip(run)
     kept = [batch["index"] for batch in way.samples]
     way.samples.kept_bytes, way.samples._kept, way.samples._bytes = 0, [], 0
@@ -71,7 +71,7 @@ def test_what_is_not_kept_is_read_again(run):
 
 
 @pytest.mark.parametrize("options", [{}, {"directions": "pca"}, {"one_dimensional": True}, {"to": "last"}])
-def test_one_that_was_ended_continues_to_the_same_bits(run, options):
+def test_interrupted_exploration_continues_bit_for_bit(run, options):
     options = {"checkpoint": read_index(run.checkpoints)[0].file} | options
     whole = trip(run, **options).explore()
     trip(run, **options).points_path.unlink()
@@ -91,7 +91,7 @@ def test_one_that_was_ended_continues_to_the_same_bits(run, options):
     assert trip(run, **options).known.keys() == set(range(len(onward.points)))
 
 
-def test_other_settings_share_no_points(run):
+def test_points_are_not_shared_across_settings(run):
     trip(run).explore(lambda done: None)
     assert (
         not trip(run, seed=1).known and not trip(run, samples=59).known and not trip(run, distance=2.0).known
@@ -99,7 +99,7 @@ def test_other_settings_share_no_points(run):
     assert len(trip(run).known) == len(trip(run).points)
 
 
-def test_other_data_share_no_points_either(run, monkeypatch):
+def test_points_are_not_shared_across_data(run, monkeypatch):
     """Those that are read now, and not those that the run was trained on."""
     trip(run).explore(lambda done: None)
 
@@ -111,7 +111,7 @@ def test_other_data_share_no_points_either(run, monkeypatch):
     assert not trip(run).known
 
 
-def test_run_is_as_it_was(run):
+def test_run_is_unchanged(run):
     before = {entry.file: file_digest(entry.path) for entry in read_index(run.checkpoints)}
     state = torch.get_rng_state()
     way = trip(run)
@@ -122,7 +122,7 @@ def test_run_is_as_it_was(run):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_path_passes_the_centre(run):
+def test_path_ends_at_the_centre(run):
     way = trip(run, directions="pca", checkpoint="last")
     explored = way.explore()
     assert explored.plane.path[-1] == pytest.approx([0, 0], abs=1e-6)
@@ -133,7 +133,7 @@ def test_path_passes_the_centre(run):
     assert explored.plane.path_share > 0.9 > 0.01 > trip(run).plane.path_share
 
 
-def test_between_two_checkpoints_the_ends_are_their_losses(run):
+def test_interpolation_ends_at_the_losses_of_both_checkpoints(run):
     first = read_index(run.checkpoints)[0]
     way = trip(run, checkpoint=first.file, to="last", samples=None)
     explored = way.explore()
@@ -166,7 +166,7 @@ def test_files(run):
     assert {f"landscape/{name}" for name in names} <= sent
 
 
-def test_sharpness_is_not_that_of_the_points_that_happen_to_be_finite():
+def test_sharpness_is_not_computed_from_finite_points_only():
     axis = np.linspace(-1, 1, 9)
     plane = Plane([{}, {}], [axis, axis], is_random=True)
     losses = 1 + axis[:, None] ** 2 + axis[None] ** 2
@@ -176,7 +176,7 @@ def test_sharpness_is_not_that_of_the_points_that_happen_to_be_finite():
     assert sharpness(Explored(plane, losses, 1.0, np.zeros(0))) == {}
 
 
-def test_far_away_where_nothing_is_finite_the_plots_still_come(run):
+def test_plots_are_written_when_no_loss_is_finite(run):
     way = trip(run, distance=1e30)
     explored = way.explore()
     assert not np.isfinite(explored.losses).all() and np.isfinite(explored.centre)
@@ -203,7 +203,7 @@ def test_invalid_input(run, options, told):
         trip(run, **options)
 
 
-def test_checkpoint_of_another_model(run, tmp_path):
+def test_checkpoint_of_another_model_is_rejected(run, tmp_path):
     torch.save({"state_dict": {"model.x": torch.ones(1)}}, tmp_path / "other.ckpt")
     (tmp_path / "text.ckpt").write_text("no checkpoint")
     for name in ("other.ckpt", "text.ckpt"):
@@ -212,7 +212,7 @@ def test_checkpoint_of_another_model(run, tmp_path):
                 trip(run, **{key: str(tmp_path / name)})
 
 
-def test_model_without_weights_to_move(run):
+def test_model_without_movable_weights(run):
     class Shift(torch.nn.Module):
         def __init__(self):
             super().__init__()

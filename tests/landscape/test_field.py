@@ -62,7 +62,7 @@ def test_rescaled_rectified_layers_have_the_same_surface(regression):
     assert unnormalised[0] != pytest.approx(unnormalised[1], rel=0.1)
 
 
-def test_point_depends_neither_on_the_points_before_nor_on_the_random_state(regression):
+def test_point_is_independent_of_earlier_points_and_random_state(regression):
     torch.manual_seed(0)
     task, batches = regression(nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)))
     directions = [random_direction(task.model, 0, number) for number in (1, 2)]
@@ -77,7 +77,7 @@ def test_point_depends_neither_on_the_points_before_nor_on_the_random_state(regr
     assert all(torch.equal(value, before[name]) for name, value in task.state_dict().items())
 
 
-def test_weights_are_put_back_when_something_fails(regression):
+def test_weights_are_restored_after_a_failure(regression):
     task, _ = regression(nn.Linear(4, 1))
     before = task.model.weight.detach().clone()
     with (
@@ -88,7 +88,7 @@ def test_weights_are_put_back_when_something_fails(regression):
     assert torch.equal(task.model.weight, before)
 
 
-def test_what_a_loss_draws_is_the_same_at_each_point(regression):
+def test_random_draws_of_the_loss_are_the_same_at_each_point(regression):
     class Noisy(nn.Linear):
         def forward(self, inputs):
             return super().forward(inputs + torch.randn_like(inputs))
@@ -100,7 +100,7 @@ def test_what_a_loss_draws_is_the_same_at_each_point(regression):
         assert other(0.0) != loss(0.0)
 
 
-def test_weight_with_two_names_is_moved_once(regression):
+def test_shared_weight_is_moved_once(regression):
     """As in a model whose head has the weights of its embedding."""
 
     class Tied(nn.Module):
@@ -123,7 +123,7 @@ def test_weight_with_two_names_is_moved_once(regression):
         assert loss(1.0) == pytest.approx(wanted(), rel=1e-5)
 
 
-def test_beyond_the_end_of_a_line_no_variance_is_below_zero(regression):
+def test_extrapolated_running_variance_is_not_negative(regression):
     torch.manual_seed(0)
     model = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 1))
     other = copy.deepcopy(model)

@@ -18,7 +18,7 @@ from runner.run.directory import RunDir
 
 
 @pytest.mark.slow
-def test_killed_twice_and_begun_again_it_is_the_same_to_the_bit(digits: Path, tmp_path: Path):
+def test_twice_killed_exploration_is_bit_identical(digits: Path, tmp_path: Path):
     shutil.copytree(digits, tmp_path / "killed", ignore=shutil.ignore_patterns("landscape"))
     run = RunDir(tmp_path / "killed")
     request = LandscapeRequest(resolution=61, samples=60)

@@ -22,7 +22,7 @@ def path_of(offsets: torch.Tensor) -> OptimizationPath:
     )
 
 
-def test_they_are_the_principal_components_of_the_differences():
+def test_directions_are_principal_components_of_the_differences():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     offsets = torch.randn(7, 32) * torch.linspace(0.1, 2, 32)
@@ -35,7 +35,7 @@ def test_they_are_the_principal_components_of_the_differences():
     assert shares == pytest.approx(wanted.explained_variance_ratio_, rel=1e-4)
 
 
-def test_path_within_a_plane_lies_in_it_whole():
+def test_path_within_the_plane_is_fully_explained():
     torch.manual_seed(0)
     model = nn.Linear(20, 3)
     one, two = torch.randn(2, 60)
@@ -49,20 +49,20 @@ def test_path_within_a_plane_lies_in_it_whole():
     assert within == pytest.approx(1, abs=1e-5) and sum(shares) == pytest.approx(1, abs=1e-5)
 
 
-def test_directions_that_are_not_square_to_each_other():
+def test_non_orthogonal_directions():
     one, two = {"w": torch.tensor([[1.0, 0, 0]])}, {"w": torch.tensor([[1.0, 1, 0]])}
     points, within = project(torch.tensor([[3.0, 2, 0], [0, 0, 2]]), [one, two])
     assert points == pytest.approx(np.array([[1, 2], [0, 0]]))
     assert within == pytest.approx(13 / 17)
 
 
-def test_directions_that_are_the_same_one():
+def test_identical_directions():
     one = {"w": torch.tensor([[2.0]])}
     points, within = project(torch.tensor([[3.0]]), [one, one])
     assert points.sum() * 2 == pytest.approx(3) and within == pytest.approx(1)
 
 
-def test_products_of_rows_longer_than_a_piece(monkeypatch):
+def test_inner_products_of_rows_longer_than_a_chunk(monkeypatch):
     monkeypatch.setattr("runner.landscape.path.COLUMNS", 7)
     torch.manual_seed(0)
     one, other = torch.randn(3, 20), torch.randn(2, 20)

@@ -89,14 +89,14 @@ def config(**hardware) -> dict:
     return {"hardware": hardware, "launcher": {"kind": "local"}}
 
 
-def test_who_needs_an_agent() -> None:
+def test_configs_that_need_an_elastic_agent() -> None:
     assert not needs_agent(config(devices=1)) and not needs_agent(config())
     assert needs_agent(config(devices=2)) and needs_agent(config(devices="all"))
     assert needs_agent(config(devices=1, strategy="ddp"))
     assert needs_agent({"hardware": {}, "launcher": {"kind": "elastic"}})
 
 
-def test_one_worker_a_device() -> None:
+def test_one_worker_per_device() -> None:
     assert num_workers({"accelerator": "cpu", "devices": 3}) == 3
     with pytest.raises(ConfigError, match="hardware.devices=4096"):
         num_workers({"accelerator": "gpu", "devices": 4096})
@@ -110,7 +110,7 @@ def run(tmp_path) -> RunDir:
     return run
 
 
-def test_status_names_the_rank_that_fell_first(run: RunDir) -> None:
+def test_status_names_the_first_failed_rank(run: RunDir) -> None:
     write_failure(run, Failure(0, "left", "rank 0 failed: Connection closed by peer", stack="somewhere"))
     write_failure(run, Failure(1, "killed", "rank 1 (process 7) was ended by SIGKILL at step 12.", step=12))
     reason = error_of(run, None)
@@ -119,18 +119,18 @@ def test_status_names_the_rank_that_fell_first(run: RunDir) -> None:
     assert status.state == "failed" and "SIGKILL at step 12" in status.reason
 
 
-def test_mistake_stays_the_users(run: RunDir) -> None:
+def test_user_error_remains_a_user_error(run: RunDir) -> None:
     write_failure(run, Failure(1, "mistake", "there is no folder x", exit_code=2))
     assert type(error_of(run, None)) is UserError
 
 
-def test_signal_is_reported_as_such(run: RunDir) -> None:
+def test_signal_is_reported_as_an_interruption(run: RunDir) -> None:
     write_status(run, state="interrupted", reason="SIGTERM: the state is saved at step 5")
     reason = error_of(run, signal.SIGTERM)
     assert isinstance(reason, Interrupted) and reason.exit_code == 143 and "saved at step 5" in str(reason)
 
 
-def test_jobs_end_is_no_failure(run: RunDir) -> None:
+def test_job_time_limit_is_not_a_failure(run: RunDir) -> None:
     write_failure(run, Failure(1, "left", "rank 1 failed: Connection closed by peer"))
     write_failure(
         run, Failure(0, "time", "SLURM ends job 7 at 11:00: the state is saved at step 9.", exit_code=124)
@@ -141,7 +141,7 @@ def test_jobs_end_is_no_failure(run: RunDir) -> None:
     )
 
 
-def test_two_ranks_fill_one_directory(tmp_path) -> None:
+def test_two_ranks_share_one_run_directory(tmp_path) -> None:
     run = finish(tmp_path, "two", "data=digits", "hardware=cpu_ddp", "trainer.max_epochs=1")
     assert read_status(run).state == "finished"
     assert [path.parent.name for path in tmp_path.rglob("metrics.jsonl")] == ["two"]
@@ -161,7 +161,7 @@ def test_two_ranks_fill_one_directory(tmp_path) -> None:
         ("digits", ("trainer.accumulate_grad_batches=2", "data.batch_size=50")),
     ],
 )
-def test_two_ranks_agree_with_one(tmp_path, data: str, options: tuple[str, ...]) -> None:
+def test_two_ranks_match_one(tmp_path, data: str, options: tuple[str, ...]) -> None:
     """The last batch of an epoch falls unevenly to the ranks. Only the order of additions differs."""
     words = [f"data={data}", "trainer.max_epochs=3", *options]
     one = points(finish(tmp_path, "one", *words, "hardware=cpu"))
@@ -175,7 +175,7 @@ def test_two_ranks_agree_with_one(tmp_path, data: str, options: tuple[str, ...])
 
 
 @pytest.mark.slow
-def test_killed_rank_changes_nothing(tmp_path) -> None:
+def test_killed_rank_does_not_change_the_result(tmp_path) -> None:
     words = [
         "data=digits", "hardware=cpu_ddp", "trainer.max_epochs=40", "checkpoint.every_n_steps=7",
         "regularization.dropout=0.2",
@@ -192,7 +192,7 @@ def test_killed_rank_changes_nothing(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_rank_that_hangs_is_named_with_its_stack(tmp_path) -> None:
+def test_hung_rank_is_reported_with_its_stack(tmp_path) -> None:
     (tmp_path / "sleeper.py").write_text(SLEEPER, encoding="utf-8")
     process = start(
         tmp_path,
@@ -216,7 +216,7 @@ def test_rank_that_hangs_is_named_with_its_stack(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_killed_command_leaves_no_rank_behind(tmp_path) -> None:
+def test_killed_command_leaves_no_rank_running(tmp_path) -> None:
     process = start(tmp_path, "gone", "data=digits", "hardware=cpu_ddp", "trainer.max_epochs=10000")
     run = RunDir(tmp_path / "runs" / "gone")
     wait_for(lambda: (pulse := rank_one(run)) is not None and pulse.step >= 20, process)
@@ -247,7 +247,7 @@ def test_signal_saves_the_state_and_a_resume_continues(tmp_path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2), (2, 3)])
-def test_with_another_number_of_ranks_the_order_of_samples_stays(tmp_path, before: int, after: int) -> None:
+def test_sample_order_is_independent_of_the_world_size(tmp_path, before: int, after: int) -> None:
     """Only the order of additions differs: the curve is that of one device to 1e-4."""
     (tmp_path / "seen.py").write_text(SEEN, encoding="utf-8")
     words = [

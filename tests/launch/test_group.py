@@ -34,7 +34,7 @@ def carry_out(folder: Path, *command: str, **environment: str) -> subprocess.Com
     )
 
 
-def test_torchrun_starts_anew_on_the_same_run(tmp_path) -> None:
+def test_torchrun_restarts_on_the_same_run(tmp_path) -> None:
     """Another attempt of torchrun's goes on from the last checkpoint, and ends as if nothing had been."""
     words = train("trainer.max_epochs=60", "checkpoint.every_n_steps=7", "regularization.dropout=0.2")
     run = RunDir(tmp_path / "runs" / "killed")
@@ -56,7 +56,7 @@ def test_torchrun_starts_anew_on_the_same_run(tmp_path) -> None:
     assert sorted(path.name for path in (tmp_path / "runs").iterdir() if path.is_dir()) == ["killed", "whole"]
 
 
-def test_mistake_inside_torchrun_is_reported_once_and_nothing_is_made(tmp_path) -> None:
+def test_error_under_torchrun_is_reported_once_and_creates_no_run(tmp_path) -> None:
     done = carry_out(tmp_path, *TORCHRUN, *train("data.batch_size=33"))
     assert done.returncode != 0 and not list(tmp_path.rglob("config.yaml"))
     assert done.stderr.count("data.batch_size=33 is the total batch of all 2 devices") == 1
@@ -72,7 +72,7 @@ def slurm(tmp_path_factory):
         yield cluster
 
 
-def test_srun_gives_one_directory(slurm, tmp_path) -> None:
+def test_srun_tasks_share_one_run_directory(slurm, tmp_path) -> None:
     srun = ["srun", "-n2", sys.executable]
     done = carry_out(tmp_path, *srun, *train("trainer.max_epochs=1", "run.name=two"), **slurm.environment)
     assert done.returncode == 0, done.stderr

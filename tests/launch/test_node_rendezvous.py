@@ -89,7 +89,7 @@ class Both:
         return "\n".join((self.folder / f"machine{number}.out").read_text() for number in (0, 1))
 
 
-def test_two_machines_are_one_run_that_stops_and_continues(machines, tmp_path) -> None:
+def test_run_on_two_machines_stops_and_resumes(machines, tmp_path) -> None:
     train = ["train", *WORDS, f"launcher.rendezvous={FIRST}:29400", "trainer.max_epochs=100"]
     run = RunDir(tmp_path / "runs" / "stopped")
     both = Both(tmp_path, machines, *train, "run.name=stopped")
@@ -120,7 +120,7 @@ def test_two_agents_on_one_machine(tmp_path) -> None:
 
 
 @pytest.mark.quick
-def test_machines_need_a_place_to_meet() -> None:
+def test_several_machines_need_a_rendezvous() -> None:
     (problem,) = launching_problems({"kind": "local"}, {"num_nodes": 2})
     assert (problem.key, problem.kind) == ("launcher.rendezvous", "missing")
     assert "launcher.rendezvous=HOST:PORT" in problem.suggestion
@@ -132,7 +132,7 @@ def test_machines_need_a_place_to_meet() -> None:
 
 
 @pytest.mark.quick
-def test_commands_that_make_their_own_runs_stay_on_one_machine() -> None:
+def test_commands_that_create_runs_stay_on_one_machine() -> None:
     config = {"hardware": {"num_nodes": 2}, "launcher": {"kind": "local"}}
     with pytest.raises(ConfigError, match="`runner find-lr` runs on one machine"):
         reject_nodes(config, "runner find-lr")
@@ -141,7 +141,7 @@ def test_commands_that_make_their_own_runs_stay_on_one_machine() -> None:
 
 
 @pytest.mark.quick
-def test_who_has_the_address_serves() -> None:
+def test_only_the_owner_of_a_free_address_can_serve() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -152,7 +152,7 @@ def test_who_has_the_address_serves() -> None:
 
 
 @pytest.mark.quick
-def test_name_without_an_address_is_a_mistake(monkeypatch) -> None:
+def test_unresolvable_host_is_a_config_error(monkeypatch) -> None:
     def unknown(*_words, **_options):
         raise socket.gaierror(-2, "Name or service not known")
 

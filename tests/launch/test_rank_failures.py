@@ -61,7 +61,7 @@ SAID = {
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", SAID)
-def test_rank_in_trouble(tmp_path, kind: str) -> None:
+def test_failing_rank_is_reported(tmp_path, kind: str) -> None:
     (tmp_path / "trouble.py").write_text(TROUBLE, encoding="utf-8")
     is_signal = kind.startswith("SIG")
     process = start(

@@ -21,14 +21,14 @@ from tests.launch.test_elastic import QUICK, points, processes_on, wait_for
 
 
 @pytest.mark.quick
-def test_what_a_worker_reserves() -> None:
+def test_resources_of_a_worker() -> None:
     assert resources_of(Launcher(kind="ray", cpus_per_worker=4), {}) == {"CPU": 4}
     assert resources_of(Launcher(kind="ray"), {"accelerator": "gpu"}) == {"CPU": 1, "GPU": 1}
     assert resources_of(Launcher(kind="ray", gpus_per_worker=0.5), {"accelerator": "gpu"})["GPU"] == 0.5
 
 
 @pytest.mark.quick
-def test_without_a_cluster_one_message_and_no_run(tmp_path, monkeypatch) -> None:
+def test_missing_cluster_is_reported_once_and_leaves_no_run(tmp_path, monkeypatch) -> None:
     pytest.importorskip("ray", reason="needs the extra ray")
 
     def nobody(*_words, **_options):
@@ -43,7 +43,7 @@ def test_without_a_cluster_one_message_and_no_run(tmp_path, monkeypatch) -> None
 
 
 @pytest.mark.quick
-def test_only_what_concerns_the_run_is_handed_on(monkeypatch) -> None:
+def test_only_relevant_environment_variables_are_forwarded(monkeypatch) -> None:
     monkeypatch.setenv("RUNNER_ALLOW_PACKAGES", "mine")
     monkeypatch.setenv("SECRET", "x")
     assert (
@@ -75,7 +75,7 @@ def start(cluster: RayCluster, folder: Path, name: str, *words: str) -> subproce
         )
 
 
-def test_killed_worker_and_a_signal_change_nothing(cluster, tmp_path) -> None:
+def test_killed_worker_and_signal_do_not_change_the_result(cluster, tmp_path) -> None:
     """A rank is killed, all go on; the command is stopped, a resume goes on; the result is that of a whole
     run.
     """
@@ -105,7 +105,7 @@ def test_killed_worker_and_a_signal_change_nothing(cluster, tmp_path) -> None:
     assert points(run) == points(RunDir(tmp_path / "runs" / "whole"))
 
 
-def test_cluster_that_is_too_small_is_reported(cluster, tmp_path) -> None:
+def test_too_small_cluster_is_reported(cluster, tmp_path) -> None:
     process = start(cluster, tmp_path, "large", "launcher.cpus_per_worker=64", "launcher.wait_for_nodes_s=5")
     assert process.wait(timeout=200) == 1
     said = (tmp_path / "large.out").read_text()

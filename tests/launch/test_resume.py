@@ -24,13 +24,13 @@ from runner.run.status import read_status, write_status
         ({"more": {"a": {"b": 1}}}, "more.a.b", {"more": {}}),
     ],
 )
-def test_changed_key_is_as_it_is_wanted_also_where_its_node_is_gone(before, key, wanted) -> None:
+def test_changed_key_is_set_even_if_its_node_is_missing(before, key, wanted) -> None:
     config = OmegaConf.create(before)
     set_value(config, key, wanted)
     assert OmegaConf.to_container(config) == wanted
 
 
-def test_made_longer_a_run_is_not_finished_any_more(tmp_path) -> None:
+def test_extended_run_is_no_longer_finished(tmp_path) -> None:
     """Else results of before would pass for those of a job that never began."""
     run = RunDir(tmp_path)
     OmegaConf.save(OmegaConf.create({"trainer": {"max_epochs": 2}}), run.config_path)
@@ -42,5 +42,5 @@ def test_made_longer_a_run_is_not_finished_any_more(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("inner", ["mine", "mine/folds/2", "sweep/trials/3", "sweep/trials/3/repeats/1"])
-def test_run_that_is_done_again_lies_in_the_folder_of_runs(tmp_path, inner: str) -> None:
+def test_reproduced_run_is_in_the_runs_folder(tmp_path, inner: str) -> None:
     assert root_of(RunDir(tmp_path / inner)) == tmp_path

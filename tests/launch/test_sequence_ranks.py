@@ -42,7 +42,7 @@ def finish(folder: Path, name: str, *words: str) -> dict[str, list]:
 @pytest.mark.slow
 @pytest.mark.parametrize("passes", [[], ["hardware.micro_batch=2"]])
 @pytest.mark.parametrize("kind", KINDS)
-def test_two_ranks_agree_with_one(tmp_path, kind: str, passes: list[str]) -> None:
+def test_two_ranks_match_one(tmp_path, kind: str, passes: list[str]) -> None:
     """The last batch falls unevenly to the ranks, and so do tokens. Only the order of additions differs."""
     (tmp_path / "poem.txt").write_text("".join(f"Line {i} of a ballad\n\n" for i in range(80)))
     one = finish(tmp_path, "one", *KINDS[kind], "hardware=cpu")

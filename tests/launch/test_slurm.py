@@ -54,7 +54,7 @@ def config(launcher=None, **hardware):
     return OmegaConf.create({"hardware": hardware, "launcher": {"kind": "slurm"} | (launcher or {})})
 
 
-def test_what_sbatch_is_asked_for() -> None:
+def test_sbatch_options() -> None:
     asked = slurm.parameters(
         "x",
         config(
@@ -70,13 +70,13 @@ def test_what_sbatch_is_asked_for() -> None:
     assert slurm.parameters("x", config({"gpus_per_node": 8}, devices="all"))["ntasks_per_node"] == 8
 
 
-def test_slurms_answer_is_understood() -> None:
+def test_slurm_output_is_parsed() -> None:
     assert parse("12", LINE.format(state="RUNNING")) == Job("12", "RUNNING", "", "node[1-2]", 3)
     assert parse("12", LINE.format(state="PENDING")).is_active
     assert not parse("12", LINE.format(state="TIMEOUT")).is_active
 
 
-def test_forgotten_job_has_ended_and_a_silent_cluster_has_not(programs) -> None:
+def test_unknown_job_has_ended_but_an_unresponsive_cluster_has_not(programs) -> None:
     programs(scontrol="echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
     assert job_of("12").state == "GONE" and not job_of("12").is_active
     programs(scontrol="echo 'slurm_load_jobs error: Unable to contact slurm controller' >&2; exit 1")
@@ -113,7 +113,7 @@ def test_follow_false_only_submits(programs, run, capsys) -> None:
         slurm.launch(run, config())
 
 
-def test_ctrl_c_leaves_the_job_alone(programs, run, capsys, monkeypatch) -> None:
+def test_ctrl_c_does_not_cancel_the_job(programs, run, capsys, monkeypatch) -> None:
     def interrupt(*_words):
         raise KeyboardInterrupt
 
@@ -123,7 +123,7 @@ def test_ctrl_c_leaves_the_job_alone(programs, run, capsys, monkeypatch) -> None
     assert "job 12 continues in the background" in capsys.readouterr().out
 
 
-def test_rejected_job_leaves_no_run_behind(programs, run) -> None:
+def test_rejected_job_leaves_no_run(programs, run) -> None:
     programs(sbatch="echo 'sbatch: error: invalid partition specified: nope' >&2; exit 1")
     with pytest.raises(UserError, match="invalid partition specified: nope"):
         slurm.launch(run, config())
@@ -131,7 +131,7 @@ def test_rejected_job_leaves_no_run_behind(programs, run) -> None:
 
 
 @pytest.mark.parametrize("state", ["interrupted", "created"])
-def test_rejected_job_takes_no_trained_run_with_it(programs, run, state: str) -> None:
+def test_rejected_job_keeps_an_existing_trained_run(programs, run, state: str) -> None:
     programs(sbatch="echo 'sbatch: error: too many jobs' >&2; exit 1")
     write_status(run, state="running")
     write_status(run, state=state, reason="saved")
@@ -140,7 +140,7 @@ def test_rejected_job_takes_no_trained_run_with_it(programs, run, state: str) ->
     assert run.path.exists()
 
 
-def test_what_came_of_a_job(run) -> None:
+def test_outcome_of_a_job(run) -> None:
     write_status(run, state="running")
     with pytest.raises(RunFailedError, match="OUT_OF_MEMORY"):
         slurm.outcome(run, Job("12", "OUT_OF_MEMORY"))
@@ -163,14 +163,14 @@ def test_what_came_of_a_job(run) -> None:
         (signal.SIGINT, "RUNNING", 0, False),
     ],
 )
-def test_which_jobs_go_back_into_the_queue(monkeypatch, signum, state, restarts, back) -> None:
+def test_requeued_jobs(monkeypatch, signum, state, restarts, back) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     monkeypatch.setenv("SLURM_RESTART_COUNT", str(restarts))
     monkeypatch.setattr(slurm_job, "job_of", lambda number: Job(number, state))
     assert slurm_job.should_requeue(Interrupted("saved", signum), max_requeues=2) is back
 
 
-def test_what_is_rejected_before_anything_is_made(monkeypatch) -> None:
+def test_invalid_settings_are_rejected_before_a_run_is_created(monkeypatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     (problem,) = launching_problems({"kind": "slurm"}, {})
     assert (problem.key, problem.kind) == ("launcher", "unavailable")
@@ -197,5 +197,5 @@ def test_missing_package_names_the_extra(monkeypatch) -> None:
     assert any("runner[ray]" in str(p) for p in launching_problems({"kind": "ray"}, {}))
 
 
-def test_folder_of_a_job_is_in_the_run(run) -> None:
+def test_job_folder_is_inside_the_run(run) -> None:
     assert Path(slurm.log_path(run, "12")).is_relative_to(run.logs)

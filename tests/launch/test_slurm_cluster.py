@@ -59,7 +59,7 @@ def at_once(slurm: SlurmCluster, number: str) -> None:
     slurm.ask("scontrol", "update", f"JobId={number}", "StartTime=now")
 
 
-def test_job_that_goes_back_twice_is_the_run_that_never_did(slurm, tmp_path) -> None:
+def test_twice_requeued_job_equals_an_uninterrupted_run(slurm, tmp_path) -> None:
     words = [
         "trainer.max_epochs=120",
         "tracking=mlflow",
@@ -99,7 +99,7 @@ def assert_one_mlflow_run(folder: Path, name: str) -> None:
     assert [run.info.status for run in found] == ["FINISHED"]
 
 
-def test_cancelled_job_has_saved_its_state_and_a_resume_submits_again(slurm, tmp_path) -> None:
+def test_cancelled_job_saves_its_state_and_resume_submits_again(slurm, tmp_path) -> None:
     run = RunDir(tmp_path / "runs" / "stopped")
     process = start(slurm, tmp_path, "stopped", "trainer.max_epochs=60")
     wait_until(lambda: step_of(run) >= 40, process)
@@ -125,7 +125,7 @@ def test_ctrl_c_detaches(slurm, tmp_path) -> None:
     wait_until(lambda: read_status(run).state == "finished")
 
 
-def test_partition_that_is_none_leaves_nothing(slurm, tmp_path) -> None:
+def test_invalid_partition_leaves_no_run(slurm, tmp_path) -> None:
     process = start(slurm, tmp_path, "none", "launcher.partition=nope")
     assert process.wait(timeout=100) == 2
     assert "invalid partition" in (tmp_path / "none.out").read_text()

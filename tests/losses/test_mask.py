@@ -27,7 +27,7 @@ def soft_overlaps(logits, targets):
         yield (probs[:, label] * truth).sum(), (probs[:, label] * counts).sum(), truth.sum()
 
 
-def test_each_part_is_what_its_name_says():
+def test_each_part_matches_its_name():
     logits, targets = batch()
     found = {
         name: float(MaskLoss(**ALONE | {name: 1.0}, ignore_index=IGNORE)(logits, targets)) for name in ALONE
@@ -56,7 +56,7 @@ def test_parts_are_summed_by_their_weights():
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_what_does_not_count_has_no_gradient(name):
+def test_ignored_pixels_have_no_gradient(name):
     logits, targets = batch()
     MaskLoss(**ALONE | {name: 1.0}, ignore_index=IGNORE)(logits, targets).backward()
     moved = logits.grad.abs().sum(1) > 0
@@ -64,7 +64,7 @@ def test_what_does_not_count_has_no_gradient(name):
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_batch_without_labels_costs_nothing(name):
+def test_batch_without_labels_has_zero_loss(name):
     logits, targets = batch(ignored=2.0)
     loss = MaskLoss(**ALONE | {name: 1.0}, ignore_index=IGNORE)(logits, targets)
     loss.backward()
@@ -77,7 +77,7 @@ def test_divergence_is_not_hidden():
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_class_weights_act_on_every_part(name):
+def test_class_weights_apply_to_every_part(name):
     logits, targets = batch()
     plain = MaskLoss(**ALONE | {name: 1.0}, ignore_index=IGNORE)(logits, targets)
     weighted = MaskLoss(**ALONE | {name: 1.0}, ignore_index=IGNORE, class_weights=[1.0, 5.0, 0.0])(
@@ -112,7 +112,7 @@ def test_class_weights_for_other_classes_are_rejected():
         MaskLoss(class_weights=[1.0, 2.0], ignore_index=IGNORE)(*batch())
 
 
-def test_dice_is_the_librarys():
+def test_dice_matches_the_library():
     logits, targets = batch()
     ours = MaskLoss(**ALONE | {"dice": 1.0}, ignore_index=IGNORE)(logits, targets)
     torch.testing.assert_close(ours, DiceLoss("multiclass", ignore_index=IGNORE)(logits, targets))

@@ -42,7 +42,7 @@ def test_finds_the_head(build, head):
     assert find_head(build()) == head
 
 
-def test_every_parameter_is_in_one_part():
+def test_every_parameter_is_in_backbone_or_head():
     model = mobilenet_v2(2)
     backbone, head = split_parameters(model)
     assert [tuple(p.shape) for p in head] == [(2, 1280), (2,)]

@@ -4,7 +4,7 @@ from torch.nn import functional
 from runner.models.linear import Perceptron
 
 
-def test_starts_undecided():
+def test_initial_output_is_zero():
     model = Perceptron(2, 2)
     assert torch.equal(model(torch.randn(6, 2)), torch.zeros(6, 2))
 

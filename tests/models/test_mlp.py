@@ -10,7 +10,7 @@ def kinds(model: nn.Module) -> list[type]:
 
 
 @pytest.mark.parametrize("hidden_sizes", [[], [5], [7, 6, 5]])
-def test_has_the_hidden_sizes_asked_for(hidden_sizes):
+def test_has_the_requested_hidden_sizes(hidden_sizes):
     model = MLP(in_features=8, num_classes=3, hidden_sizes=hidden_sizes)
     linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
     assert [module.in_features for module in linear] == [8, *hidden_sizes]

@@ -43,7 +43,7 @@ def test_builds(option):
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda path: path.stem)
-def test_has_a_head_and_says_what_it_can_do(option):
+def test_has_a_head_and_reports_its_capabilities(option):
     with torch.device("meta"):
         assert len(find_head(build(option, 1))) == 1
     first, second, third = option.read_text().splitlines()[:3]

@@ -33,7 +33,7 @@ def test_fills_all_but_the_head(published):
     assert asked[0]["weights_only"] is True and asked[0]["check_hash"] is True
 
 
-def test_gray_images_see_the_sum_of_the_colours(published):
+def test_gray_stem_sums_the_colour_channels(published):
     state, _ = published
     model = resnet(18, num_classes=2, in_channels=1, pretrained=True)
     torch.testing.assert_close(model.conv1.weight, state["conv1.weight"].sum(1, keepdim=True))
@@ -44,7 +44,7 @@ def test_four_channels_have_no_pretrained_stem(published):
         resnet(18, num_classes=2, in_channels=4, pretrained=True)
 
 
-def test_no_network_is_said_with_a_way_out(monkeypatch):
+def test_missing_network_is_reported_with_a_workaround(monkeypatch):
     def offline(*args, **kwargs):
         raise urllib.error.URLError("Name or service not known")
 

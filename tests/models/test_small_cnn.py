@@ -15,7 +15,7 @@ def test_widths_are_the_channels_of_the_blocks():
     assert [(conv.in_channels, conv.out_channels) for conv in convs] == [(1, 4), (4, 6)]
 
 
-def test_dropout_stands_before_the_head():
+def test_dropout_precedes_the_head():
     torch.manual_seed(0)
     model, inputs = SmallCNN(2, dropout=0.5), torch.randn(4, 1, 8, 8)
     assert not torch.equal(model(inputs), model(inputs))

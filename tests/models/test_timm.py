@@ -12,7 +12,7 @@ def test_builds_a_convolutional_backbone_for_any_channels():
     assert model.drop_rate == 0.2
 
 
-def test_builds_a_transformer_for_the_size_of_the_images():
+def test_builds_a_transformer_for_the_image_size():
     model = timm_model("vit_tiny_patch16_224", num_classes=3, image_size=32).eval()
     assert model(torch.randn(2, 3, 32, 32)).shape == (2, 3)
 
@@ -23,12 +23,12 @@ def test_unknown_name_is_rejected(name):
         timm_model(name, 2)
 
 
-def test_nearest_name_is_offered():
+def test_nearest_name_is_suggested():
     with pytest.raises(UserError, match="resnet26d"):
         timm_model("resnet_26d", 2)
 
 
-def test_unknown_weights_tag_is_rejected_with_those_there_are():
+def test_unknown_weights_tag_is_rejected_with_the_available_ones():
     with pytest.raises(UserError, match="a1_in1k"):
         timm_model("resnet18.a9_in1k", 2)
 
@@ -38,7 +38,7 @@ def test_no_published_weights():
         timm_model("vit_base_patch32_plus_256", 2, pretrained=True)
 
 
-def test_failed_download_is_the_users_to_mend(monkeypatch):
+def test_failed_download_is_a_user_error(monkeypatch):
     def offline(*args, **kwargs):
         raise FileNotFoundError("cannot find the requested files; please check your connection")
 
@@ -47,7 +47,7 @@ def test_failed_download_is_the_users_to_mend(monkeypatch):
         timm_model("resnet18", 2, pretrained=True)
 
 
-def test_what_timm_rejects_is_said_with_the_settings(monkeypatch):
+def test_timm_errors_are_reported_with_the_settings(monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("img_size 30 must be divisible by 16")
 

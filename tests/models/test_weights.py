@@ -32,7 +32,7 @@ def test_same_model_loads_whole(tmp_path):
     assert not (report.skipped or report.missing or report.unexpected)
 
 
-def test_head_of_another_size_is_chopped_off(tmp_path):
+def test_head_of_another_size_is_not_loaded(tmp_path):
     source, model = SmallCNN(10), SmallCNN(2)
     fresh = model.head.weight.detach().clone()
     report = load_weights(model, save(source, tmp_path / "w.pt"))
@@ -42,7 +42,7 @@ def test_head_of_another_size_is_chopped_off(tmp_path):
     assert "New head, not loaded: head.weight (file (10, 32), model (2, 32))" in report.summary
 
 
-def test_head_with_other_features_is_chopped_off_whole(tmp_path):
+def test_head_with_other_features_is_not_loaded_at_all(tmp_path):
     """Its bias would fit, but belongs to the weight that does not."""
     report = load_weights(MLP(4, 2, [3]), save_mlp_with_wider_head(tmp_path))
     assert [skipped.name for skipped in report.skipped] == ["head.weight", "head.bias"]
@@ -55,7 +55,7 @@ def save_mlp_with_wider_head(tmp_path):
 
 
 @pytest.mark.parametrize("prefix", ["model.", "module.", "backbone.", "module.model.", "model._orig_mod."])
-def test_prefixes_of_wrappers_come_off(tmp_path, prefix):
+def test_wrapper_prefixes_are_removed(tmp_path, prefix):
     source, model = resnet(18, 2), resnet(18, 2)
     report = load_weights(model, save(source, tmp_path / "w.pt", prefix))
     assert same_state(model, source) and not report.missing
@@ -71,7 +71,7 @@ def test_prefix_that_belongs_to_the_model_stays(tmp_path):
     assert same_state(other, source)
 
 
-def test_what_is_missing_and_what_is_too_much_is_named(tmp_path):
+def test_missing_and_unexpected_tensors_are_named(tmp_path):
     state = SmallCNN(2).state_dict()
     del state["backbone.1.running_mean"]
     torch.save(state | {"ema.decay": torch.ones(1)}, tmp_path / "w.pt")
@@ -90,12 +90,12 @@ def test_wrong_shape_outside_the_head_is_rejected_and_nothing_is_changed(tmp_pat
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
-def test_nothing_fits(tmp_path):
+def test_file_without_matching_tensors_is_rejected(tmp_path):
     with pytest.raises(WeightsError, match=r"Nothing in .*conv1\.weight.*backbone\.0\.weight"):
         load_weights(SmallCNN(2), save(resnet(18, 2), tmp_path / "w.pt"))
 
 
-def test_only_a_head_and_it_differs(tmp_path):
+def test_file_with_only_a_different_head_is_rejected(tmp_path):
     with pytest.raises(WeightsError, match="Nothing in"):
         load_weights(Logistic(4, 2), save(Logistic(4, 3), tmp_path / "w.pt"))
 
@@ -117,7 +117,7 @@ def test_gray_model_from_a_colour_file(tmp_path):
     )
 
 
-def test_gradients_still_flow(tmp_path):
+def test_gradients_flow(tmp_path):
     model = Logistic(4, 2)
     load_weights(model, save(Logistic(4, 2), tmp_path / "w.pt"))
     model(torch.randn(3, 4)).sum().backward()
@@ -150,7 +150,7 @@ def segmenter(encoder_name: str) -> nn.Module:
     [("mobilenet_v2", lambda: mobilenet_v2(10)), ("resnet18", lambda: resnet(18, 10))],
 )
 @pytest.mark.parametrize("prefix", ["", "model."])
-def test_classifier_fills_the_encoder_of_a_segmenter(tmp_path, encoder_name, classifier, prefix):
+def test_classifier_weights_fill_the_encoder_of_a_segmenter(tmp_path, encoder_name, classifier, prefix):
     source, model = classifier(), segmenter(encoder_name)
     decoder = {name: tensor.clone() for name, tensor in model.decoder.state_dict().items()}
     report = load_weights(model, save(source, tmp_path / "w.pt", prefix))
@@ -168,14 +168,14 @@ def test_classifier_fills_the_encoder_of_a_segmenter(tmp_path, encoder_name, cla
     assert all(torch.equal(tensor, decoder[name]) for name, tensor in model.decoder.state_dict().items())
 
 
-def test_mobilenet_fills_the_backbone_of_torchvisions_segmenters(tmp_path):
+def test_mobilenet_weights_fill_the_backbone_of_torchvision_segmenters(tmp_path):
     source, model = torchvision.models.mobilenet_v3_large(weights=None), lraspp(3)
     report = load_weights(model, save(source, tmp_path / "w.pt"))
     assert report.loaded == [f"backbone.{name}" for name in source.features.state_dict()]
     assert torch.equal(model.backbone["16"][0].weight, source.features[16][0].weight)
 
 
-def test_segmenters_of_other_classes_share_all_but_the_last_layer(tmp_path):
+def test_weights_of_other_classes_fill_all_but_the_last_layer(tmp_path):
     source, model = UnetSegmenter(5, encoder_depth=3), UnetSegmenter(3, encoder_depth=3)
     report = load_weights(model, save(source, tmp_path / "w.pt"))
     assert [skipped.name for skipped in report.skipped] == [

@@ -44,7 +44,7 @@ def test_nested(tmp_path, key):
     assert same(read_weights(tmp_path / "w.pt"))
 
 
-def test_code_is_rejected_and_not_run(tmp_path):
+def test_code_is_rejected_and_not_executed(tmp_path):
     torch.save({"state_dict": STATE, "x": Bomb(f"touch {tmp_path / 'ran'}")}, tmp_path / "w.pt")
     with pytest.raises(WeightsError, match=r"would run \w+\.system, so it is rejected"):
         read_weights(tmp_path / "w.pt")
@@ -59,14 +59,14 @@ def test_whole_module_is_rejected_with_its_class(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["pt", "safetensors"])
 @pytest.mark.parametrize("content", [b"", b"no weights at all" * 50])
-def test_garbage(tmp_path, suffix, content):
+def test_garbage_file_is_rejected(tmp_path, suffix, content):
     (tmp_path / f"w.{suffix}").write_bytes(content)
     with pytest.raises(WeightsError, match="corrupt|not a readable"):
         read_weights(tmp_path / f"w.{suffix}")
 
 
 @pytest.mark.parametrize("suffix", ["pt", "safetensors"])
-def test_truncated(tmp_path, suffix):
+def test_truncated_file_is_rejected(tmp_path, suffix):
     path = tmp_path / f"w.{suffix}"
     safetensors.torch.save_file(STATE, path) if suffix == "safetensors" else torch.save(STATE, path)
     path.write_bytes(path.read_bytes()[:-20])
@@ -77,13 +77,13 @@ def test_truncated(tmp_path, suffix):
 @pytest.mark.parametrize(
     "content, said", [([1, 2], "a list"), ({"lr": 0.1}, "the keys lr"), ({}, "an empty mapping")]
 )
-def test_no_tensors(tmp_path, content, said):
+def test_file_without_tensors_is_rejected(tmp_path, content, said):
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(WeightsError, match=said):
         read_weights(tmp_path / "w.pt")
 
 
-def test_absent_with_the_nearest_name(tmp_path):
+def test_missing_file_is_reported_with_similar_names(tmp_path):
     torch.save(STATE, tmp_path / "resnet18.pt")
     with pytest.raises(WeightsError, match=r"Similar files: resnet18\.pt"):
         read_weights(tmp_path / "resnet-18.pt")
@@ -93,7 +93,7 @@ def test_absent_with_the_nearest_name(tmp_path):
         read_weights(tmp_path / "no" / "such.pt")
 
 
-def test_another_format(tmp_path):
+def test_unsupported_format_is_rejected(tmp_path):
     (tmp_path / "w.onnx").write_bytes(b"x")
     with pytest.raises(WeightsError, match=r"\.safetensors.*not '\.onnx'"):
         read_weights(tmp_path / "w.onnx")

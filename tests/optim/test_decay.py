@@ -12,13 +12,13 @@ def test_step(optimizer, curve):
     assert rates == pytest.approx([0.5 ** (t // 10) for t in range(30)])
 
 
-def test_multistep_at_shares_of_the_training(optimizer, curve):
+def test_multistep_milestones_are_fractions_of_training(optimizer, curve):
     made = optimizer()
     rates = curve(made, multistep(made, 20, 5, milestones=[0.75, 0.5], gamma=0.1), 20)
     assert rates == pytest.approx([1.0] * 10 + [0.1] * 5 + [0.01] * 5)
 
 
-def test_exponential_loses_gamma_an_epoch(optimizer, curve):
+def test_exponential_decays_by_gamma_per_epoch(optimizer, curve):
     made = optimizer()
     rates = curve(made, exponential(made, 30, 10, gamma=0.8), 30)
     assert rates == pytest.approx([0.8 ** (t / 10) for t in range(30)])
@@ -61,6 +61,6 @@ def test_cosine_with_warm_up(warm_up, optimizer, curve):
         (polynomial, {"power": 0}, "power=0"),
     ],
 )
-def test_bad_values_are_the_users_to_mend(factory, settings, said, optimizer):
+def test_invalid_values_are_user_errors(factory, settings, said, optimizer):
     with pytest.raises(UserError, match=said):
         factory(optimizer(), total_steps=20, steps_per_epoch=5, **settings)

@@ -36,7 +36,7 @@ def test_decay_shrinks_weights_only():
         torch.testing.assert_close(parameter.detach(), before[name] * factor)
 
 
-def test_what_a_model_exempts_is_not_decayed():
+def test_parameters_exempted_by_the_model_are_not_decayed():
     class Model(nn.Module):
         def __init__(self):
             super().__init__()
@@ -51,7 +51,7 @@ def test_what_a_model_exempts_is_not_decayed():
     assert by_decay == {0.0: {"position"}, None: {"head.weight"}}
 
 
-def test_frozen_parameters_are_left_out():
+def test_frozen_parameters_are_excluded():
     model = SmallCNN(2)
     model.backbone.requires_grad_(False)
     assert set().union(*(owners(model, group) for group in parameter_groups(model))) == {
@@ -63,7 +63,7 @@ def test_frozen_parameters_are_left_out():
         parameter_groups(model)
 
 
-def test_backbone_at_a_part_of_the_rate():
+def test_backbone_with_reduced_learning_rate():
     model = SmallCNN(2)
     backbone, head = split_parameters(model)
     set_lr_factor(backbone, 0.1)
@@ -76,7 +76,7 @@ def test_backbone_at_a_part_of_the_rate():
     ]  # fmt: skip
 
 
-def test_every_parameter_is_in_one_group_in_the_same_order_each_time():
+def test_every_parameter_is_in_one_group_in_a_stable_order():
     model = SmallCNN(2)
     groups = parameter_groups(model)
     listed = [id(p) for group in groups for p in group["params"]]
@@ -89,7 +89,7 @@ def test_fused_optimizers_leave_unscaling_to_the_trainer():
     assert optimizer._step_supports_amp_scaling is False
 
 
-def test_settings_the_optimizer_rejects_are_the_users_to_mend():
+def test_settings_rejected_by_the_optimizer_are_user_errors():
     with pytest.raises(UserError, match="Invalid learning rate: -1"):
         build_optimizer(functools.partial(torch.optim.Adam, lr=-1.0), SmallCNN(2))
     with pytest.raises(UserError, match="Nesterov"):

@@ -63,7 +63,7 @@ def test_trains_and_resumes_bit_for_bit(option, through_a_file):
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
-def test_fused_is_the_same_arithmetic(name):
+def test_fused_optimizer_gives_the_same_result(name):
     option = next(path for path in OPTIONS if path.stem == name)
     (fused_model, fused), (model, plain) = start(option), start(option)
     for group in plain.param_groups:

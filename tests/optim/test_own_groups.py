@@ -23,7 +23,7 @@ def groups_by_name(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[s
     return {names[id(p)]: group for group in optimizer.param_groups for p in group["params"]}
 
 
-def test_first_rule_that_matches_counts():
+def test_first_matching_rule_applies():
     model = MLP(4, 3, [5, 6])
     rules = [
         {"match": r"backbone\.0", "lr_factor": 0.1, "options": {"momentum": 0.5, "weight_decay": 0.3}},
@@ -37,14 +37,14 @@ def test_first_rule_that_matches_counts():
     assert groups["head.weight"]["lr"] == 1.0 and groups["head.bias"]["weight_decay"] == 0.0
 
 
-def test_rule_that_matches_nothing_is_rejected_with_the_names_there_are():
+def test_rule_without_matches_is_rejected_with_the_existing_names():
     with pytest.raises(UserError, match=r"'encoder' matches no parameter. There are: backbone.0.weight"):
         mark_groups(MLP(4, 3), [{"match": "encoder"}])
     with pytest.raises(UserError, match="no regular expression"):
         mark_groups(MLP(4, 3), [{"match": "("}])
 
 
-def test_option_that_the_optimizer_does_not_know_is_rejected():
+def test_unknown_optimizer_option_is_rejected():
     model = MLP(4, 3)
     mark_groups(model, [{"match": "head", "options": {"wieght_decay": 0}}])
     with pytest.raises(UserError, match=r"SGD knows no 'wieght_decay'. Options of a group: .*, weight_decay"):
@@ -54,7 +54,7 @@ def test_option_that_the_optimizer_does_not_know_is_rejected():
         build_optimizer(functools.partial(torch.optim.Rprop, lr=1.0), model)
 
 
-def test_lbfgs_knows_no_groups():
+def test_lbfgs_does_not_support_parameter_groups():
     lbfgs = functools.partial(torch.optim.LBFGS, lr=1.0)
     assert len(build_optimizer(lbfgs, MLP(4, 3)).param_groups) == 1
     model = MLP(4, 3)
@@ -63,7 +63,7 @@ def test_lbfgs_knows_no_groups():
         build_optimizer(lbfgs, model)
 
 
-def test_optimizers_for_some_kinds_of_parameters_say_so():
+def test_optimizers_with_parameter_restrictions_report_them():
     with pytest.raises(UserError, match="optimizer=muon"):
         build_optimizer(functools.partial(torch.optim.Muon, lr=0.1), MLP(4, 3))
     with pytest.raises(UserError, match="SparseAdam trains sparse gradients only"):
@@ -83,7 +83,7 @@ def test_timm_optimizers_by_name(name):
     assert not torch.equal(before, model.head.weight)
 
 
-def test_unknown_name_of_timm_gets_the_nearest():
+def test_unknown_timm_name_gets_a_suggestion():
     with pytest.raises(UserError, match="Nearest: .*adan"):
         timm_optimizer([torch.nn.Parameter(torch.zeros(1))], "adann", lr=0.1)
     with pytest.raises(UserError, match="cannot be built"):

@@ -12,20 +12,20 @@ def rates_over(optimizer, schedule, metrics):
     return rates
 
 
-def test_falls_after_many_epochs_without_a_lower_loss(optimizer):
+def test_learning_rate_drops_when_the_loss_plateaus(optimizer):
     made = optimizer()
     schedule = plateau(made, 100, 10, patience=1, factor=0.5)
     assert rates_over(made, schedule, [3.0, 2.0, 2.0, 2.0, 1.0, 1.0]) == [1.0, 1.0, 1.0, 0.5, 0.5, 0.5]
     assert schedule.monitor == "val/loss"
 
 
-def test_watches_what_should_rise(optimizer):
+def test_plateau_with_a_metric_to_maximise(optimizer):
     made = optimizer()
     schedule = plateau(made, 100, 10, monitor="val/accuracy", mode="max", patience=0, min_lr=0.05)
     assert rates_over(made, schedule, [0.5, 0.6, 0.6, 0.6]) == pytest.approx([1.0, 1.0, 0.1, 0.05])
 
 
-def test_state_goes_through_a_file(optimizer, through_a_file):
+def test_state_round_trip(optimizer, through_a_file):
     made = optimizer()
     schedule = plateau(made, 100, 10, patience=2)
     rates_over(made, schedule, [1.0, 1.0])
@@ -40,6 +40,6 @@ def test_state_goes_through_a_file(optimizer, through_a_file):
 @pytest.mark.parametrize(
     "settings, said", [({"factor": 1.0}, "factor=1.0"), ({"patience": -1}, "patience=-1")]
 )
-def test_bad_values_are_the_users_to_mend(settings, said, optimizer):
+def test_invalid_values_are_user_errors(settings, said, optimizer):
     with pytest.raises(UserError, match=said):
         plateau(optimizer(), total_steps=20, steps_per_epoch=5, **settings)

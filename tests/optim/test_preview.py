@@ -19,7 +19,7 @@ SGD = functools.partial(torch.optim.SGD, lr=1.0, momentum=0.9)
 ADAM = functools.partial(torch.optim.AdamW, lr=1.0)
 
 
-def test_rates_and_momenta_of_one_cycle():
+def test_one_cycle_learning_rates_and_momenta():
     rates, momenta = preview_schedule(SGD, functools.partial(one_cycle, pct_start=0.5), 21, 7)
     assert (
         len(rates) == 21 and max(rates) == pytest.approx(1.0, abs=0.01) and rates.index(max(rates)) in (9, 10)
@@ -27,16 +27,16 @@ def test_rates_and_momenta_of_one_cycle():
     assert min(momenta) == pytest.approx(0.85, abs=2e-3) and momenta[rates.index(max(rates))] == min(momenta)
 
 
-def test_schedule_that_waits_for_a_metric_is_shown_without_luck():
+def test_plateau_schedule_is_previewed_without_improvement():
     rates, momenta = preview_schedule(SGD, functools.partial(plateau, patience=0, factor=0.5), 9, 3)
     assert rates == [1.0] * 6 + [0.5] * 3 and momenta is None
 
 
-def test_none_stays():
+def test_constant_learning_rate_without_a_schedule():
     assert preview_schedule(ADAM, None, 3, 1) == ([1.0] * 3, None)
 
 
-def test_two_phases_are_two_cycles():
+def test_two_phases_give_two_cycles():
     make = functools.partial(phase_cycles, head_epochs=2, fine_factor=0.5, div_factor=5)
     rates, momenta = preview_schedule(ADAM, make, 60, 10)
     head, fine = rates[:20], rates[20:]
@@ -50,7 +50,7 @@ def test_two_phases_are_two_cycles():
 
 
 @pytest.mark.parametrize("name", sorted(find_groups()["scheduler"]))
-def test_every_schedule_can_be_drawn(name):
+def test_every_schedule_can_be_previewed(name):
     rates, _ = curve_of(compose([f"scheduler={name}", "trainer.max_epochs=8"]), 80)
     assert len(rates) == 80 and 0 < max(rates) <= 0.001 + 1e-9
     assert len(sparkline(rates)) == 40

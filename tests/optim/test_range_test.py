@@ -22,7 +22,7 @@ def curve(fall: float = 1e-3, turn: float = 1e-1, noise: float = 0.0) -> np.ndar
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.003])
-def test_suggestions_lie_where_they_are_said_to(noise):
+def test_suggestions_match_their_definition(noise):
     losses = np.array(smoothed(curve(noise=noise), 0.9))
     found = suggestions(RATES, losses)
     assert set(found) == {"valley", "steepest", "minimum/10", "slide"}
@@ -57,7 +57,7 @@ def slide_by_definition(rates, losses) -> float:
 @pytest.mark.parametrize("memory", [0.0, 0.9, 0.98])
 @pytest.mark.parametrize("noise", [0.0, 0.003, 0.05])
 @pytest.mark.parametrize(("fall", "turn"), [(1e-3, 1e-1), (1e-4, 1e-2), (1e-2, 1.0)])
-def test_valley_and_slide_are_those_of_fast_ai(fall, turn, noise, memory):
+def test_valley_and_slide_match_fastai(fall, turn, noise, memory):
     losses = np.array(smoothed(curve(fall, turn, noise), memory))
     found = suggestions(RATES, losses)
     assert found["valley"] == pytest.approx(valley_by_definition(RATES, losses), rel=1e-9)
@@ -66,7 +66,7 @@ def test_valley_and_slide_are_those_of_fast_ai(fall, turn, noise, memory):
     assert "slide" in found or expected < 0.3 * fall  # left out on the plateau only
 
 
-def test_figures_of_fast_ai_on_one_curve():
+def test_suggestions_match_fastai_on_one_curve():
     """A smoothed noisy curve; computed once by fast.ai's own two functions, rewritten in plain loops."""
     found = suggestions(RATES, smoothed(curve(noise=0.05), 0.9))
     assert found["valley"] == pytest.approx(4.37e-3, rel=2e-3)
@@ -74,14 +74,14 @@ def test_figures_of_fast_ai_on_one_curve():
 
 
 @pytest.mark.parametrize("noise", [0.003, 0.05])
-def test_slide_never_lands_on_the_plateau(noise):
+def test_slide_never_suggests_the_plateau(noise):
     """Of these curves fast.ai's window comes to rest at 3.6e-5 and 1.6e-4, where the loss is still flat."""
     assert "slide" not in suggestions(RATES, curve(noise=noise))
     assert "slide" not in suggestions(RATES, 1e4 * curve())
 
 
 @pytest.mark.parametrize("first", [2.6, 2.25, 1.75])
-def test_first_batch_unlike_the_others_moves_no_suggestion_onto_the_plateau(first):
+def test_outlier_first_batch_does_not_move_suggestions_to_the_plateau(first):
     """Of the smoothed losses the first is that of one batch, and each after it is of one batch more."""
     losses = curve(noise=0.05)
     losses[0] = first
@@ -91,20 +91,20 @@ def test_first_batch_unlike_the_others_moves_no_suggestion_onto_the_plateau(firs
     assert found["slide"] > 1e-3
 
 
-def test_scale_of_the_loss_does_not_matter_but_for_the_threshold_of_slide():
+def test_loss_scale_only_affects_the_slide_threshold():
     one, thousand = suggestions(RATES, curve()), suggestions(RATES, 1000 * curve())
     assert {way: rate for way, rate in one.items() if way != "slide"} == {
         way: rate for way, rate in thousand.items() if way != "slide"
     }
 
 
-def test_higher_fall_gives_higher_rates():
+def test_later_loss_decrease_gives_higher_learning_rates():
     curves = [smoothed(curve(fall, turn, 0.01), 0.9) for fall, turn in ((1e-4, 1e-2), (1e-2, 1))]
     low, high = (suggestions(RATES, losses) for losses in curves)
     assert all(high[way] > 10 * low[way] for way in low)
 
 
-def test_nothing_is_suggested_where_the_loss_never_fell():
+def test_no_suggestion_when_the_loss_never_decreases():
     assert suggestions(RATES, np.full(101, 2.0)) == {}
     assert suggestions(RATES, np.linspace(2, 3, 101)) == {}
     assert suggestions(RATES[:3], [3, 2, 1]) == {}
@@ -116,7 +116,7 @@ def test_smoothing_starts_at_the_first_loss_and_keeps_a_constant():
     assert smoothed([1.0, 2.0], 0.0) == [1.0, 2.0]
 
 
-def test_rates_grow_by_one_factor_from_the_lowest_to_the_highest():
+def test_learning_rates_grow_geometrically():
     parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
     groups = [{"params": [parameters[0]]}, {"params": [parameters[1]], "lr": 1e-6}]
     optimizer = torch.optim.SGD(groups, lr=1e-5)

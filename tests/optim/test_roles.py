@@ -56,7 +56,7 @@ def test_bias_of_dlinear_is_a_bias_and_its_weight_a_weight(individual, kernel_si
     assert [id(p) for p in spared["params"]] == [id(model.bias)] and spared["weight_decay"] == 0.0
 
 
-def test_decay_leaves_the_bias_of_dlinear():
+def test_dlinear_bias_is_not_decayed():
     model = DLinear(6, 4, [0])
     nn.init.ones_(model.bias)
     before = model.weight.detach().clone()
@@ -69,17 +69,17 @@ def test_decay_leaves_the_bias_of_dlinear():
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1)])
-def test_layer_of_one_unit_or_one_input_has_a_weight(shape):
+def test_layer_with_one_unit_or_one_input_has_a_weight(shape):
     assert weight_names(nn.Linear(shape[1], shape[0])) == {"weight"}
 
 
-def test_attention_has_biases_of_three_dimensions():
+def test_attention_has_three_dimensional_biases():
     """``bias_k`` and ``bias_v`` are (1, 1, E)."""
     model = nn.MultiheadAttention(8, 2, add_bias_kv=True)
     assert weight_names(model) == {"in_proj_weight", "out_proj.weight"}
 
 
-def test_layer_scales_and_tokens_are_no_weights():
+def test_layer_scales_and_tokens_are_not_weights():
     """ConvNeXt's scales are (C, 1, 1), the class token of a vision transformer is (1, 1, D)."""
     assert {name.rpartition(".")[2] for name in others(torchvision.models.convnext_tiny())} == {
         "bias",
@@ -89,7 +89,7 @@ def test_layer_scales_and_tokens_are_no_weights():
     assert "class_token" in others(torchvision.models.vit_b_32())
 
 
-def test_norms_of_any_class_hold_no_weights():
+def test_norms_of_any_class_have_no_weights():
     class PositionNorm(nn.Module):
         def __init__(self):
             super().__init__()
@@ -98,7 +98,7 @@ def test_norms_of_any_class_hold_no_weights():
     assert weight_names(nn.Sequential(PositionNorm(), nn.LayerNorm((3, 4)), nn.Linear(3, 4))) == {"2.weight"}
 
 
-def test_what_a_part_of_a_model_exempts_is_exempt():
+def test_parameters_exempted_by_a_submodule_are_not_decayed():
     backbone = timm_model("vit_tiny_patch16_224", 2, image_size=32)
     inside = exempt_from_decay(nn.ModuleDict({"backbone": backbone}))
     assert {"backbone.pos_embed", "backbone.cls_token"} <= inside
@@ -117,7 +117,7 @@ def test_biases_of_recurrent_layers():
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda path: path.stem)
-def test_every_option_of_the_group_model(option):
+def test_every_option_of_the_model_group(option):
     """Of all models here: what is no bias and belongs to no norm is a weight, but for a few tokens."""
     node = yaml.safe_load(option.read_text())
     arguments = {

@@ -49,7 +49,7 @@ def test_resumed_schedule_continues_as_if_never_stopped(name, kind, optimizer, c
 
 
 @pytest.mark.parametrize("name", CURVES)
-def test_groups_keep_their_proportion(name, optimizer):
+def test_parameter_groups_keep_their_lr_ratio(name, optimizer):
     made = optimizer(lrs=(1.0, 0.1))
     schedule = CURVES[name](made, total_steps=30, steps_per_epoch=3)
     for _ in range(30):
@@ -61,7 +61,7 @@ def test_groups_keep_their_proportion(name, optimizer):
 
 @pytest.mark.parametrize("name", CURVES)
 @pytest.mark.parametrize("total_steps", [1, 2, 3, 4, 10])
-def test_short_trainings_run_and_never_pass_the_peak(name, total_steps, optimizer, curve):
+def test_short_trainings_run_and_never_exceed_the_peak(name, total_steps, optimizer, curve):
     made = optimizer(momentum=0.9)
     schedule = CURVES[name](made, total_steps=total_steps, steps_per_epoch=total_steps)
     rates = curve(made, schedule, total_steps + 3)  # three more than planned

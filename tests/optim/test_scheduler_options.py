@@ -12,7 +12,7 @@ from runner.config.build import resolve_target
 OPTIONS = sorted((Path(__file__).resolve().parents[2] / "conf" / "scheduler").glob("*.yaml"))
 
 
-def test_none_is_no_scheduler_at_all():
+def test_none_disables_the_scheduler():
     option = next(path for path in OPTIONS if path.stem == "none")
     assert "# @package _global_" in option.read_text()
     assert yaml.safe_load(option.read_text()) == {"scheduler": None}
@@ -21,7 +21,7 @@ def test_none_is_no_scheduler_at_all():
 @pytest.mark.parametrize(
     "option", [path for path in OPTIONS if path.stem != "none"], ids=lambda path: path.stem
 )
-def test_acts_within_ten_epochs(option, optimizer, curve):
+def test_schedule_takes_effect_within_ten_epochs(option, optimizer, curve):
     node = yaml.safe_load(option.read_text())
     assert node.pop("_partial_") is True
     node = {

@@ -34,7 +34,7 @@ def test_every_direct_dependency_is_pinned_within_its_bounds() -> None:
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)]), requirement
 
 
-def test_no_address_of_a_package_index() -> None:
+def test_no_package_index_url() -> None:
     files = [CHECKOUT / "constraints.txt", CHECKOUT / "pyproject.toml", *(CHECKOUT / "scripts").glob("*")]
     assert [
         file.name for file in files if file.is_file() and re.search(r"https?://|index-url", file.read_text())

@@ -94,7 +94,7 @@ def bare(tmp_path: Path) -> Bare:
     return Bare(tmp_path)
 
 
-def test_setup_makes_the_environment_once(bare: Bare) -> None:
+def test_setup_creates_the_environment_once(bare: Bare) -> None:
     first = bare.call("scripts/setup")
     assert first.returncode == 0, first.stderr
     assert "uv venv" in bare.said and "--python" in bare.said
@@ -113,13 +113,13 @@ def test_setup_installs_again_after_a_change(bare: Bare, file: str) -> None:
     assert "--clear" not in bare.said
 
 
-def test_setup_keeps_an_environment_that_is_there(bare: Bare) -> None:
+def test_setup_keeps_an_existing_environment(bare: Bare) -> None:
     write_program(bare.checkout / ".venv" / "bin" / "python", "#!/usr/bin/env bash\n")
     bare.call("scripts/setup")
     assert "uv venv" not in bare.said and "pip install" in bare.said
 
 
-def test_setup_makes_the_environment_of_a_moved_checkout_again(bare: Bare, tmp_path: Path) -> None:
+def test_setup_recreates_the_environment_of_a_moved_checkout(bare: Bare, tmp_path: Path) -> None:
     bare.call("scripts/setup")
     bare.checkout = bare.checkout.rename(tmp_path / "moved")
     assert bare.call("scripts/setup").returncode == 0
@@ -127,7 +127,7 @@ def test_setup_makes_the_environment_of_a_moved_checkout_again(bare: Bare, tmp_p
     assert bare.call("scripts/setup").stderr == ""
 
 
-def test_setup_fetches_uv_without_touching_the_system(bare: Bare) -> None:
+def test_setup_installs_uv_without_changing_the_system(bare: Bare) -> None:
     (bare.programs / "uv").unlink()
     done = bare.call("scripts/setup")
     assert done.returncode == 0, done.stderr
@@ -135,19 +135,19 @@ def test_setup_fetches_uv_without_touching_the_system(bare: Bare) -> None:
     assert "uv pip install" in bare.said
 
 
-def test_setup_tries_the_systems_certificates(bare: Bare) -> None:
+def test_setup_tries_the_system_certificates(bare: Bare) -> None:
     done = bare.call("scripts/setup", FAIL="once")
     assert done.returncode == 0, done.stderr
     assert "certs=1" in bare.said
 
 
-def test_failed_setup_is_not_taken_for_done(bare: Bare) -> None:
+def test_failed_setup_is_not_marked_complete(bare: Bare) -> None:
     assert bare.call("scripts/setup", FAIL="always").returncode != 0
     assert bare.call("scripts/setup").returncode == 0
     assert "pip install" in bare.said
 
 
-def test_setup_says_when_is_missing_python(bare: Bare) -> None:
+def test_setup_reports_a_missing_python(bare: Bare) -> None:
     write_program(bare.programs / "python3", "#!/usr/bin/env bash\nexit 1\n")
     for name in ("python3.13", "python3.12", "python3.11", "python"):
         shutil.copy(bare.programs / "python3", bare.programs / name)
@@ -156,14 +156,14 @@ def test_setup_says_when_is_missing_python(bare: Bare) -> None:
     assert "no Python 3.11, 3.12 or 3.13" in done.stderr
 
 
-def test_run_hands_its_words_on_and_stays_where_it_is(bare: Bare, tmp_path: Path) -> None:
+def test_run_forwards_arguments_and_keeps_the_working_directory(bare: Bare, tmp_path: Path) -> None:
     elsewhere = tmp_path / "else where"
     elsewhere.mkdir()
     done = bare.call("scripts/run", "train", "run.name=two words", cwd=elsewhere)
     assert done.stdout == f"runner train run.name=two words in {elsewhere}\n"
 
 
-def test_test_runs_two_at_a_time_with_one_thread_each(bare: Bare) -> None:
+def test_test_script_runs_two_workers_with_one_thread_each(bare: Bare) -> None:
     bare.call("scripts/test", "tests/cli", "-k", "list")
     assert "python -m pytest -n 2 --dist worksteal tests/cli -k list threads=1" in bare.said
 
@@ -192,13 +192,13 @@ def test_check_runs_everything_and_fails_if_one_check_fails(bare: Bare) -> None:
     assert "runner README.md" in done.stdout
 
 
-def test_docs_are_built_strictly(bare: Bare) -> None:
+def test_docs_build_in_strict_mode(bare: Bare) -> None:
     bare.call("scripts/docs", "--site-dir", "elsewhere")
     assert "python -m mkdocs build --strict --site-dir elsewhere" in bare.said
 
 
 @pytest.mark.parametrize("script", [p for p in SCRIPTS if p.is_file()], ids=lambda path: path.name)
-def test_each_script_is_sound(script: Path) -> None:
+def test_scripts_are_valid(script: Path) -> None:
     assert os.access(script, os.X_OK)
     text = script.read_text()
     if text.startswith("#!/usr/bin/env bash"):

@@ -41,7 +41,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_wheel_carries_what_is_composed(wheel: Path) -> None:
+def test_wheel_contains_configs_and_code(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder in ("conf", "experiments"):
         here = {f"runner/{path.relative_to(CHECKOUT)}" for path in (CHECKOUT / folder).rglob("*.yaml")}
@@ -52,7 +52,7 @@ def test_wheel_carries_what_is_composed(wheel: Path) -> None:
 
 
 @pytest.mark.slow
-def test_wheel_trains_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
+def test_wheel_can_train_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     uv, environment = find_uv(), tmp_path / "environment"
     call(uv, "venv", "--python", sys.executable, environment, cwd=tmp_path)
     python = environment / "bin" / "python"

@@ -26,7 +26,7 @@ from runner.plots.style import CYCLE, to_image
 RANDOM = np.random.default_rng(0)
 
 
-def test_squares_hold_the_sums_of_their_pixels() -> None:
+def test_blocks_contain_the_sums_of_their_pixels() -> None:
     values = RANDOM.normal(size=(7, 10))
     squares = in_squares(values, 3)
     assert squares.shape == values.shape and in_squares(values, 1) is values
@@ -35,7 +35,7 @@ def test_squares_hold_the_sums_of_their_pixels() -> None:
     )
 
 
-def test_one_bright_pixel_does_not_pale_the_others() -> None:
+def test_one_bright_pixel_does_not_dim_the_others() -> None:
     values = RANDOM.random((50, 50))
     values[3, 3] = 1e6
     assert bound_of(values) < 2 and bound_of(np.zeros((4, 4))) == 1.0
@@ -43,7 +43,7 @@ def test_one_bright_pixel_does_not_pale_the_others() -> None:
 
 
 @pytest.mark.parametrize("signed", [False, True])
-def test_image_stands_beside_its_attribution(signed) -> None:
+def test_image_is_next_to_its_attribution(signed) -> None:
     shapes = [(3, 20, 30), (20, 30), (20, 30, 3)]
     panels = [
         Panel(
@@ -69,13 +69,13 @@ def test_image_stands_beside_its_attribution(signed) -> None:
     assert lower.images[0].origin == "lower"
 
 
-def test_red_speaks_for_and_blue_against() -> None:
+def test_positive_scores_are_red_and_negative_ones_blue() -> None:
     red, white, blue = (color_of(score, 2.0) for score in (2.0, 0.0, -2.0))
     assert red[0] > 0.6 > red[2] and blue[2] > 0.6 > blue[0] and min(white) > 0.95
     assert color_of(9.0, 2.0) == red and min(color_of(0.0, 0.0)) > 0.95
 
 
-def test_tokens_are_put_into_lines() -> None:
+def test_tokens_are_wrapped_into_lines() -> None:
     words = lines_of(["word"] * 60)
     assert (
         all(column + len(shown) <= WIDTH for line in words for _, shown, column in line) and len(words) == 4
@@ -87,7 +87,7 @@ def test_tokens_are_put_into_lines() -> None:
     assert len(endless) == MAX_LINES and endless[-1][-1][0] == -1
 
 
-def test_texts_with_their_words() -> None:
+def test_texts_with_words() -> None:
     figure = token_scores(
         [ScoredText("text 1", "good 98%", ["a", "fine", "$ne"], np.array([0.1, 2.0, -1.0]))], "Title", "logit"
     )
@@ -108,7 +108,7 @@ def test_label_has_a_row() -> None:
 @pytest.mark.parametrize(
     ("variables", "rows"), [(["y"], 2), (["y", "z"], 3), ([f"v{n}" for n in range(40)], 3)]
 )
-def test_window_has_its_series_its_sum_and_its_variables(variables, rows) -> None:
+def test_window_has_series_sum_and_variables(variables, rows) -> None:
     values = RANDOM.normal(size=(12, len(variables)))
     window = ScoredWindow("1999", "y", values, RANDOM.normal(size=12), np.ones(3), np.zeros(3))
     figure = step_scores([window, window], variables, "Title")
@@ -132,14 +132,14 @@ def test_most_important_column_is_on_top() -> None:
     assert "note; 15 less important columns" in ax.get_title("left")
 
 
-def test_row_shows_its_largest_columns_with_what_stands_in_them() -> None:
+def test_row_shows_its_largest_columns_with_values() -> None:
     row = ScoredRow("row 1", "cat 9%", np.array([0.1, -3.0, 2.0]), ["1", "red", "7"])
     ax = scores_of_rows([row] * 3, ["a", "b", "c"], "Title").axes[0]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["b = red", "c = 7", "a = 1"]
     assert [bar.get_facecolor()[:3] for bar in ax.patches[:2]] == [to_rgb(CYCLE[0]), to_rgb(CYCLE[1])]
 
 
-def test_sanity_curve_begins_at_the_trained_model() -> None:
+def test_sanity_curve_starts_at_the_trained_model() -> None:
     ax = sanity_curve(["head", "stem"], np.array([0.5, -0.1]), np.array([0.1, 0.1]), "Title").axes[0]
     assert ax.lines[0].get_ydata().tolist() == [1.0, 0.5, -0.1]
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["trained", "head", "stem"]

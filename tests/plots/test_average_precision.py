@@ -15,12 +15,12 @@ def draw(num_classes, absent=()):
 
 
 @pytest.mark.parametrize("num_classes", [1, 3, 40, 41, 80, 365])
-def test_any_number_of_classes_draws(num_classes, png_size):
+def test_any_number_of_classes_can_be_drawn(num_classes, png_size):
     width, height = png_size(draw(num_classes))
     assert width > 500 and height < 4000
 
 
-def test_worst_class_stands_on_top_and_absent_ones_nowhere():
+def test_worst_class_is_on_top_and_absent_ones_are_omitted():
     fig = average_precision_bars(
         np.array([0.5, np.nan, 0.1]), np.array([0.7, np.nan, 0.3]), np.array([4, 0, 2]), list("abc")
     )
@@ -30,5 +30,5 @@ def test_worst_class_stands_on_top_and_absent_ones_nowhere():
     assert "0.100   n = 2" in [text.get_text() for text in ax.texts]
 
 
-def test_nothing_to_find_draws(png_size):
+def test_no_ground_truth_can_be_drawn(png_size):
     png_size(draw(3, absent=(0, 1, 2)))

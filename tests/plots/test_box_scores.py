@@ -14,11 +14,11 @@ def precision(num_classes, absent=()):
 
 
 @pytest.mark.parametrize("num_classes", [1, 3, 7, 8, 80])
-def test_any_number_of_classes_draws(num_classes, png_size):
+def test_any_number_of_classes_can_be_drawn(num_classes, png_size):
     png_size(box_precision_recall(precision(num_classes), [f"class {k}" for k in range(num_classes)]))
 
 
-def test_means_stand_in_the_titles():
+def test_titles_show_the_means():
     values = precision(3, absent=(1,))
     left, right = box_precision_recall(values, list("abc")).axes
     there = values[:, :, [0, 2]]
@@ -27,11 +27,11 @@ def test_means_stand_in_the_titles():
     assert len(left.lines) == 2
 
 
-def test_of_many_classes_the_hardest_are_named():
+def test_hardest_of_many_classes_are_named():
     left, _ = box_precision_recall(precision(20), [f"class {k}" for k in range(20)]).axes
     names = [text.get_text().split("  ")[0] for text in left.get_legend().get_texts()]
     assert sorted(names) == [f"class {k}" for k in range(15, 20)]
 
 
-def test_nothing_to_find_draws(png_size):
+def test_no_ground_truth_can_be_drawn(png_size):
     png_size(box_precision_recall(precision(2, absent=(0, 1)), ["a", "b"]))

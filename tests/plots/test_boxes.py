@@ -22,18 +22,18 @@ def pairs(images, num_boxes=4):
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 12])
-def test_any_number_of_images_draws(count, png_size):
+def test_any_number_of_images_can_be_drawn(count, png_size):
     images = [np.random.default_rng(i).integers(0, 255, (3, 64, 64), dtype=np.uint8) for i in range(count)]
     width, height = png_size(pairs(images))
     assert width > 200 and height > 150
 
 
-def test_images_of_differing_shapes_draw(png_size):
+def test_images_of_different_shapes_can_be_drawn(png_size):
     shapes = [(3, 40, 90), (3, 90, 40), (64, 64, 3), (3, 640, 480)]
     png_size(pairs([np.full(shape, 99, dtype=np.uint8) for shape in shapes]))
 
 
-def test_every_box_has_a_frame_and_words():
+def test_every_box_has_a_frame_and_a_label():
     image = np.zeros((3, 64, 64), dtype=np.uint8)
     truth = {"boxes": np.array([[1.0, 2, 30, 40]]), "labels": np.array([1])}
     pred = {
@@ -57,7 +57,7 @@ def test_words_stay_inside_the_image():
     assert words_at(50, 30, 60, (64, 64)) == (60, 29, "right", "bottom")
 
 
-def test_nothing_found_draws(png_size):
+def test_no_detections_can_be_drawn(png_size):
     image = np.zeros((3, 64, 64), dtype=np.uint8)
     none = {"boxes": np.zeros((0, 4)), "labels": np.zeros(0, dtype=int)}
     png_size(box_pairs([image], [none], [none | {"scores": np.zeros(0)}], ["a"], NAMES))
@@ -72,7 +72,7 @@ def test_image_with_boxes_keeps_its_size(shape):
     assert picture.size == (80, 50) and picture.mode == "RGB"
 
 
-def test_frames_lie_on_their_boxes():
+def test_frames_match_their_boxes():
     image = np.zeros((3, 60, 60), dtype=np.uint8)
     picture = np.asarray(
         boxed_image(image, np.array([[10.0, 30, 40, 50]]), np.array([0]), np.array([0.8]), NAMES)

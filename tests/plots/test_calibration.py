@@ -18,7 +18,7 @@ def test_perfect_calibration_has_almost_no_error():
 
 
 @pytest.mark.parametrize("confidences", [[1.0], [0.0, 1.0], [np.nan, 0.3], []])
-def test_edges_draw(confidences, png_size):
+def test_edge_cases_can_be_drawn(confidences, png_size):
     png_size(reliability_diagram(np.array(confidences), np.ones(len(confidences), bool)))
 
 

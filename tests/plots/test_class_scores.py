@@ -6,20 +6,20 @@ from runner.plots.class_scores import class_scores, score_classes
 from runner.plots.confusion import count_confusion
 
 
-def test_scores_agree_with_scikit_learn():
+def test_scores_match_scikit_learn():
     rng = np.random.default_rng(0)
     targets, preds = rng.integers(0, 5, 400), rng.integers(0, 4, 400)
     expected = precision_recall_fscore_support(targets, preds, labels=range(5), zero_division=0)
     assert np.allclose(score_classes(count_confusion(targets, preds, 5)), expected[:3])
 
 
-def test_worst_class_stands_on_top():
+def test_worst_class_is_on_top():
     ax = class_scores(np.array([[9, 1], [5, 5]]), ["cat", "dog"]).axes[0]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["dog", "cat"]
     assert ax.yaxis_inverted()
 
 
-def test_of_many_classes_the_worst_and_best_are_drawn():
+def test_worst_and_best_of_many_classes_are_drawn():
     counts = np.diag(np.arange(1, 101))
     counts[:, 0] += 10
     ax = class_scores(counts).axes[0]
@@ -28,7 +28,7 @@ def test_of_many_classes_the_worst_and_best_are_drawn():
 
 
 @pytest.mark.parametrize("num_classes", [1, 2, 40, 41])
-def test_every_size_draws(num_classes, png_size):
+def test_every_size_can_be_drawn(num_classes, png_size):
     png_size(
         class_scores(
             np.eye(num_classes, dtype=int), [f"a rather long class name {i}" for i in range(num_classes)]
@@ -36,7 +36,7 @@ def test_every_size_draws(num_classes, png_size):
     )
 
 
-def test_classes_that_do_not_occur_are_left_out_of_the_mean():
+def test_absent_classes_are_excluded_from_the_mean():
     counts = np.array(
         [[8, 0, 2, 0], [0, 5, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     )  # the third is predicted, the last is not

@@ -29,7 +29,7 @@ def test_splits_share_a_panel_and_the_loss_comes_first():
     assert loss.lines[0].get_xdata().tolist() == [1, 2]
 
 
-def test_values_by_step_stand_on_the_same_axis_as_those_by_epoch():
+def test_step_and_epoch_values_share_an_axis():
     fig = metric_curves({"train/loss": [(s, s // 10, 1.0) for s in range(20)], "val/loss": epochs(2, 1)})
     train, val = visible(fig)[0].lines
     assert train.get_xdata()[-1] == pytest.approx(1.9)
@@ -37,7 +37,7 @@ def test_values_by_step_stand_on_the_same_axis_as_those_by_epoch():
     assert visible(fig)[0].get_xlabel() == "epoch"
 
 
-def test_points_between_the_ends_of_epochs_stand_between_them():
+def test_points_within_epochs_are_placed_between_epoch_ends():
     fig = metric_curves({"train/loss": [(12, 1, 1.0), (24, 2, 0.5)], "val/loss": epochs(2, 1, 0.5)})
     assert visible(fig)[0].lines[0].get_xdata().tolist() == [1.2, 2.4]
 
@@ -48,7 +48,7 @@ def test_without_validation_the_axis_counts_steps():
     assert visible(fig)[0].lines[0].get_xdata()[-1] == 19
 
 
-def test_values_that_are_not_finite_leave_a_marked_gap(png_size):
+def test_non_finite_values_leave_a_marked_gap(png_size):
     fig = metric_curves({"train/loss": epochs(2, NAN, 1, INF)})
     line, marks = visible(fig)[0].lines
     assert np.isnan(line.get_ydata()).tolist() == [False, True, False, True]
@@ -56,7 +56,7 @@ def test_values_that_are_not_finite_leave_a_marked_gap(png_size):
     png_size(fig)
 
 
-def test_wide_range_takes_a_log_scale_and_a_negative_one_never_does():
+def test_wide_range_uses_a_log_scale_unless_negative():
     assert visible(metric_curves({"train/loss": epochs(5000, 1)}))[0].get_yscale() == "log"
     assert visible(metric_curves({"train/loss": epochs(5000, -1)}))[0].get_yscale() == "linear"
 
@@ -78,5 +78,5 @@ def test_best_checkpoint_is_marked():
     ],
     ids=["nothing", "nan only", "one epoch", "no split", "eleven", "dense"],
 )
-def test_odd_cases_draw(metrics, png_size):
+def test_unusual_cases_can_be_drawn(metrics, png_size):
     png_size(metric_curves(metrics, best=(10, 0)))

@@ -7,7 +7,7 @@ import numpy as np
 from runner.plots.forecast import error_by_horizon, forecast_panels
 
 
-def test_every_window_has_its_lines():
+def test_every_window_has_lines():
     ones = np.ones(5)
     fig = forecast_panels(
         [("one", np.zeros(30), ones, ones, ones), ("two", np.zeros(30), None, ones, None)], "kW"
@@ -16,6 +16,6 @@ def test_every_window_has_its_lines():
     assert np.array_equal(fig.axes[1].lines[1].get_xdata(), np.arange(1, 6))
 
 
-def test_error_by_horizon_has_a_line_a_forecast():
+def test_error_by_horizon_has_a_line_per_forecast():
     fig = error_by_horizon({"model": np.arange(4.0), "naive": np.ones(4)})
     assert [list(line.get_ydata()) for line in fig.axes[0].lines] == [[0, 1, 2, 3], [1, 1, 1, 1]]

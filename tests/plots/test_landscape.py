@@ -41,12 +41,12 @@ def test_surface_with_a_path(png_size):
 
 
 @pytest.mark.parametrize("losses", [torn(), np.ones((7, 9)), np.full((7, 9), 1e-30), -BOWL, BOWL * 1e12])
-def test_whatever_the_losses_are(losses, png_size):
+def test_any_losses_can_be_drawn(losses, png_size):
     png_size(landscape_contours(X, Y, losses))
     png_size(landscape_surface(X, Y, losses, PATH, [np.nan, np.inf, 1.0]))
 
 
-def test_what_is_not_finite_is_clipped_and_told():
+def test_non_finite_losses_are_clipped_and_reported():
     drawn = DrawnLosses.of(torn())
     assert drawn.is_log and drawn.low == 0.5
     assert drawn.high == pytest.approx(10 * np.quantile(BOWL, 0.95), rel=0.1)  # ten times what 95 % are below
@@ -57,7 +57,7 @@ def test_what_is_not_finite_is_clipped_and_told():
     assert DrawnLosses.of(BOWL).note == "" and not DrawnLosses.of(BOWL + 10).is_log
 
 
-def test_of_losses_below_zero_the_scale_is_linear_and_outliers_are_clipped():
+def test_negative_losses_use_a_linear_scale_with_clipped_outliers():
     losses = np.r_[np.linspace(-2, 1, 50), 1e9]
     drawn = DrawnLosses.of(losses)
     assert not drawn.is_log and drawn.high < 20 and drawn.note.startswith("clipped: 1 above")

@@ -18,7 +18,7 @@ def rates(function, steps=600):
     ],
     ids=["constant", "cosine", "step"],
 )
-def test_scale_suits_the_schedule(function, scale, png_size):
+def test_scale_fits_the_schedule(function, scale, png_size):
     fig = learning_rate_curve({"lr": rates(function)})
     assert fig.axes[0].get_yscale() == scale
     png_size(fig)
@@ -30,5 +30,5 @@ def test_groups_are_named():
 
 
 @pytest.mark.parametrize("points", [{}, {"lr": []}, {"lr": [(0, 0, 0.0)]}, {"lr": [(0, 0, float("nan"))]}])
-def test_odd_cases_draw(points, png_size):
+def test_unusual_cases_can_be_drawn(points, png_size):
     png_size(learning_rate_curve(points))

@@ -13,7 +13,7 @@ def overlays(count: int, size=(6, 8)):
     return mask_overlays(images, truths, preds, captions, NAMES, COLORS, 255, "Masks")
 
 
-def test_three_pictures_a_sample():
+def test_three_images_per_sample():
     figure = overlays(3)
     drawn = [ax for ax in figure.axes if ax.images]
     assert len(drawn) == 9 and len(figure.axes) == 12
@@ -23,7 +23,7 @@ def test_three_pictures_a_sample():
     assert overlays(0) is None
 
 
-def test_mask_is_laid_over_gray_and_what_does_not_count_stays():
+def test_mask_is_overlaid_on_gray_and_ignored_pixels_are_unchanged():
     image = np.zeros((1, 3, 3), dtype=np.uint8)
     image[..., 1] = 100
     table = np.zeros((256, 3), dtype=np.uint8)

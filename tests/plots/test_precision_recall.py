@@ -6,7 +6,7 @@ from runner.plots.class_scores import precision_recall_roc, rank
 
 
 @pytest.mark.parametrize("decimals", [10, 1])
-def test_areas_agree_with_scikit_learn_also_with_ties(decimals):
+def test_areas_match_scikit_learn_including_ties(decimals):
     rng = np.random.default_rng(0)
     scores = rng.random(300).round(decimals)
     targets = (rng.random(300) < scores).astype(int)
@@ -20,7 +20,7 @@ def test_class_without_samples_has_no_curve():
     assert sorted(rank(probs, np.arange(20) % 3)) == [0, 1, 2]
 
 
-def test_of_many_classes_the_hardest_are_named(png_size):
+def test_hardest_of_many_classes_are_named(png_size):
     rng = np.random.default_rng(0)
     targets = np.arange(400) % 20
     probs = rng.random((400, 20))
@@ -31,7 +31,7 @@ def test_of_many_classes_the_hardest_are_named(png_size):
     png_size(fig)
 
 
-def test_one_class_only_says_so(png_size):
+def test_single_class_is_reported(png_size):
     fig = precision_recall_roc(np.array([[0.2, 0.8]]), np.array([1]))
     assert "nothing to rank" in fig.axes[0].texts[0].get_text()
     png_size(fig)

@@ -5,7 +5,7 @@ from sklearn.metrics import r2_score
 from runner.plots.regression import regression_panels
 
 
-def test_title_tells_r2_and_rmse():
+def test_title_shows_r2_and_rmse():
     rng = np.random.default_rng(0)
     true = rng.normal(size=50)
     pred = true + 0.1 * rng.normal(size=50)
@@ -13,7 +13,7 @@ def test_title_tells_r2_and_rmse():
     assert title == f"R² {r2_score(true, pred):.3f}   RMSE {np.sqrt(((pred - true) ** 2).mean()):.4g}"
 
 
-def test_pairs_that_are_not_finite_are_counted():
+def test_non_finite_pairs_are_counted():
     fig = regression_panels(np.array([1.0, np.nan, 3.0]), np.array([1.0, 2.0, np.inf]), ["price"])
     assert "(2 not finite)" in fig.axes[0].get_title("left")
     assert fig.axes[0].get_xlabel() == "true price"
@@ -30,5 +30,5 @@ def test_every_target_has_a_row(png_size):
     ("preds", "targets"),
     [([1.0], [1.0]), ([], []), ([2.0, 2.0], [1.0, 1.0]), ([1e6 + 1e-9, 1e6], [0.0, 0.0]), ([np.nan], [1.0])],
 )
-def test_degenerate_values_draw(preds, targets, png_size):
+def test_degenerate_values_can_be_drawn(preds, targets, png_size):
     png_size(regression_panels(np.array(preds), np.array(targets)))

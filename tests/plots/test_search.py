@@ -46,7 +46,7 @@ def trials(num):
     return np.where([s == "failed" for s in states[:num]], NAN, values), states[:num]
 
 
-def test_best_so_far_counts_complete_trials_alone():
+def test_best_so_far_uses_complete_trials_only():
     values = np.array([NAN, 3.0, 9.0, 2.0, 5.0])
     states = ["failed", "complete", "pruned", "complete", "complete"]
     assert best_so_far(values, states, lower_is_better=False)[1:].tolist() == [3, 3, 3, 5]
@@ -54,7 +54,7 @@ def test_best_so_far_counts_complete_trials_alone():
     assert np.isnan(best_so_far(values, states, False)[0])
 
 
-def test_history_marks_the_first_trial_that_reached_the_best():
+def test_history_marks_the_first_best_trial():
     fig = objective_history([4, 5, 6], np.array([0.1, 0.9, 0.9]), ["complete"] * 3, "val/accuracy", False)
     labels = fig.axes[0].get_legend_handles_labels()[1]
     assert "best: 0.9 in trial 5" in labels
@@ -90,7 +90,7 @@ def test_trials_without_any_value_can_be_drawn(png_size):
     png_size(parameter_slices(parameters(3), values, states, "val/accuracy", False))
 
 
-def test_parameter_knows_where_its_values_stand():
+def test_parameter_positions_heights_and_ticks():
     lr = Parameter("lr", [1e-4, None, 1e-2, 1e-3], None, True)
     assert np.allclose(lr.heights(), [0, NAN, 1, 0.5], equal_nan=True)
     assert [text for _, text in lr.ticks()] == ["0.0001", "0.001", "0.01"]
@@ -100,7 +100,7 @@ def test_parameter_knows_where_its_values_stand():
     assert Parameter("depth", [3, 3]).heights().tolist() == [0.5, 0.5]
 
 
-def test_trial_without_a_parameter_has_a_gap_in_its_line():
+def test_missing_parameter_leaves_a_gap_in_the_line():
     fig = parallel_coordinates(parameters(3)[:3], np.array([0.1, 0.2, 0.3]), "x", False)
     lines = [
         line.get_ydata()
@@ -110,13 +110,13 @@ def test_trial_without_a_parameter_has_a_gap_in_its_line():
     assert sum(np.isnan(line).any() for line in lines) == 1  # trial 0 is logistic and has no hidden sizes
 
 
-def test_colours_follow_ranks_and_the_sense_of_the_objective():
+def test_colours_follow_ranks_and_the_direction_of_the_objective():
     values, known = np.array([1.0, 1e9, 2.0]), np.array([True, True, True])
     assert places_of(values, known, lower_is_better=True).tolist() == [1.0, 0.0, 0.5]
     assert places_of(values, known, lower_is_better=False).tolist() == [0.0, 1.0, 0.5]
 
 
-def test_slices_show_a_trial_only_where_it_has_the_parameter():
+def test_slices_show_only_trials_with_the_parameter():
     fig = parameter_slices(parameters(3), np.array([0.1, 0.2, 0.3]), ["complete"] * 3, "x", False)
     model, hidden = fig.axes[0], fig.axes[2]
     points = [
@@ -126,7 +126,7 @@ def test_slices_show_a_trial_only_where_it_has_the_parameter():
     assert points == [3, 2]
 
 
-def test_rank_correlation_is_spearmans():
+def test_rank_correlation_matches_spearman():
     rng = np.random.default_rng(1)
     a = rng.normal(size=30)
     columns = np.stack([a, np.exp(a), -a, np.round(rng.normal(size=30)), np.ones(30)], axis=1)
@@ -142,7 +142,7 @@ def test_too_few_pairs_are_not_correlated():
     assert np.isnan(correlate_ranks(np.arange(6.0).reshape(3, 2))).all()
 
 
-def test_front_is_what_no_other_beats():
+def test_front_contains_the_non_dominated_points():
     values = np.array([[1.0, 5.0], [2.0, 3.0], [2.0, 4.0], [3.0, NAN], [3.0, 3.0]])
     assert pareto_mask(values, [True, True]).tolist() == [True, True, False, False, False]
     assert pareto_mask(values, [False, True]).tolist() == [False, False, False, False, True]
@@ -153,7 +153,7 @@ def test_front_is_what_no_other_beats():
     assert pareto_mask(np.empty((0, 2)), [True, True]).tolist() == []
 
 
-def test_labels_of_the_front_do_not_lie_on_each_other():
+def test_labels_of_the_front_do_not_overlap():
     assert apart(np.array([[0.0, 0.0], [0.01, 0.01], [1.0, 1.0]]), np.arange(3)) == [0, 2]
 
 
@@ -167,12 +167,12 @@ def test_three_objectives_get_a_panel_for_each_pair(png_size):
     png_size(fig)
 
 
-def test_attempts_that_overlap_get_lanes_of_their_own():
+def test_overlapping_attempts_get_separate_lanes():
     lanes = assign_lanes([0, 1, 2, 5], [4, 3, 6, 9], ["w", "w", "v", "w"])
     assert lanes == [("w", 0), ("w", 1), ("v", 0), ("w", 0)]
 
 
-def test_importances_stand_by_size_and_tell_among_which_trials(png_size):
+def test_importances_are_sorted_and_state_their_trials(png_size):
     groups = [
         Importances("9 complete trials", {"fANOVA": {"lr": 0.2, "wd": 0.8}, "MDI": {"lr": 0.3, "wd": 0.7}}),
         Importances("5 complete trials with model=mlp", {"fANOVA": {"hidden": 1.0}, "MDI": {"hidden": 1.0}}),

@@ -11,7 +11,7 @@ def texts(figure):
     return [text.get_text() for text in figure.axes[0].texts]
 
 
-def test_lengths_of_each_split_and_where_they_are_cut(png_size):
+def test_lengths_of_each_split_and_the_cutoff(png_size):
     figure = length_histogram({"train": np.array([1, 5, 9]), "val": np.array([], dtype=int)}, limit=9)
     (ax,) = figure.axes
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [
@@ -30,7 +30,7 @@ def test_accuracy_by_length_counts_every_sequence_once(png_size, lengths):
     assert png_size(figure)[0] > 300
 
 
-def test_attention_has_a_row_for_each_token_written(png_size):
+def test_attention_has_a_row_per_output_token(png_size):
     maps = [(["ein", "$Hund$"], ["a", "dog", "end"], np.full((3, 2), 0.5)), (["x"], ["y"], np.ones((1, 1)))]
     figure = attention_maps(maps)
     first = figure.axes[0]
@@ -39,7 +39,7 @@ def test_attention_has_a_row_for_each_token_written(png_size):
     assert png_size(figure)[0] > 300
 
 
-def test_texts_stand_below_each_other_whatever_they_hold(png_size):
+def test_texts_are_stacked_whatever_their_content(png_size):
     long = "word " * 200
     figure = translations([{"source": long, "reference": "", "greedy": "a $ b", "beam": "c"}] * 3)
     heights = [text.get_position()[1] for text in figure.axes[0].texts]

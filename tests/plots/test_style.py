@@ -20,7 +20,7 @@ def test_label(text, shown):
     assert label(text, 10 if len(str(text)) > 20 else 24) == shown
 
 
-def test_dollars_in_a_title_are_no_mathtext(png_size):
+def test_dollars_in_a_title_are_not_mathtext(png_size):
     fig, axes = new_figure(4, 3, title="a $broken_{ title$")
     axes[0, 0].set_title(label("$\\frac{1}{$"))
     png_size(fig)
@@ -32,7 +32,7 @@ def test_every_class_has_its_own_colour(num_classes):
     assert len(colors) == len(set(colors)) == num_classes
 
 
-def test_plots_touch_neither_pyplot_nor_torch():
+def test_plots_import_neither_pyplot_nor_torch():
     code = (
         "import sys, pkgutil, importlib, runner.plots as p\n"
         "for m in pkgutil.iter_modules(p.__path__): importlib.import_module('runner.plots.' + m.name)\n"

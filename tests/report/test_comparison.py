@@ -3,7 +3,7 @@ import pytest
 from runner.report.comparison import best_columns, compare_table, differences
 
 
-def test_only_what_differs_is_reported():
+def test_only_differences_are_reported():
     assert differences(
         [{"a": {"b": 1, "c": [1]}, "run": {"name": "x"}}, {"a": {"b": 1, "c": [2]}, "d": None}]
     ) == {
@@ -43,6 +43,6 @@ def test_runs_side_by_side(make_run, config_text, results_of):
     assert "model.hidden_sizes" not in rows
 
 
-def test_equal_configs_say_so(make_run):
+def test_equal_configs_are_reported(make_run):
     text = str(compare_table([make_run("a"), make_run("b")]))
     assert "the same" in text and "*" not in text

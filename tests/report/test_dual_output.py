@@ -18,14 +18,14 @@ def printed(width, **options):
     return file.getvalue()
 
 
-def test_terminal_gets_the_rich_face():
+def test_terminal_output_uses_rich():
     assert "╭" in printed(80, force_terminal=True)
 
 
-def test_anything_else_gets_plain_lines():
+def test_other_output_gets_plain_lines():
     assert printed(200) == "plain [bold]line[/] " + "x" * 120 + "\n"
 
 
-def test_no_width_cuts_a_line():
+def test_lines_are_not_truncated_at_any_width():
     assert printed(80, soft_wrap=True) == printed(200)
     assert printed(80).replace("\n", "").count("x") == 120

@@ -3,7 +3,7 @@ from runner.run.directory import RunDir
 from runner.run.state import RunState
 
 
-def test_curves_come_from_the_journal(make_run):
+def test_curves_are_read_from_the_journal(make_run):
     figures = dict(curve_figures(RunState(make_run())))
     assert sorted(figures) == ["curves", "learning_rate"]
     titles = [ax.get_title("left") for ax in figures["curves"].axes if ax.get_visible()]
@@ -11,5 +11,5 @@ def test_curves_come_from_the_journal(make_run):
     assert "best checkpoint" in [line.get_label() for line in figures["curves"].axes[0].lines]
 
 
-def test_without_a_journal_there_are_none(tmp_path):
+def test_no_curves_without_a_journal(tmp_path):
     assert list(curve_figures(RunState(RunDir(tmp_path)))) == []

@@ -48,7 +48,7 @@ def run(tmp_path: Path) -> RunDir:
     return run
 
 
-def test_gathered() -> None:
+def test_fold_results_are_aggregated() -> None:
     found = aggregate_folds({0: result(0.5), 1: result(0.75)})
     assert found["val"]["val/accuracy"] == 0.625
     assert found["std"]["test"]["test/accuracy"] == pytest.approx(0.25 / 2**0.5)
@@ -56,7 +56,7 @@ def test_gathered() -> None:
     assert (found["step"], found["epoch"], found["seconds"]) == (20, 2, 3.0)
 
 
-def test_metric_that_some_folds_lack_is_the_mean_of_the_others() -> None:
+def test_metric_missing_in_some_folds_is_averaged_over_the_others() -> None:
     first = result(0.5)
     first["val"]["val/iou_class/rare"] = 0.25
     found = aggregate_folds({0: first, 1: result(0.75)})
@@ -65,7 +65,7 @@ def test_metric_that_some_folds_lack_is_the_mean_of_the_others() -> None:
     assert "val/accuracy" in found["std"]["val"]
 
 
-def test_single_fold_has_no_deviation() -> None:
+def test_single_fold_has_no_standard_deviation() -> None:
     found = aggregate_folds({0: result(0.5)})
     assert found["std"] == {"val": {}, "test": {}}
     assert any(
@@ -73,7 +73,7 @@ def test_single_fold_has_no_deviation() -> None:
     )
 
 
-def test_in_words() -> None:
+def test_values_are_formatted() -> None:
     assert with_std(0.97123, 0.00431) == "0.9712 ± 0.0043"
     assert with_std(71.427, 2.8052) == "71.43 ± 2.81"
     assert with_std(12345.6, 21.2) == "12,346 ± 21"
@@ -88,14 +88,14 @@ def test_table_has_a_row_for_each_fold_and_each_metric() -> None:
     assert "2 folds" in lines[-1]
 
 
-def test_page_of_folds_that_are_not_all_finished(run: RunDir) -> None:
+def test_page_of_unfinished_folds(run: RunDir) -> None:
     page = write_report(run).read_text()
     assert "0.6250 ± 0.1768" in page and "2 folds" in page and "runner resume cv" in page
     assert "&lt;rare&gt;" in page and "KFold" in page
     assert page.count("data:image/png") == 2
 
 
-def test_plots_of_what_there_is(run: RunDir) -> None:
+def test_plots_of_available_results(run: RunDir) -> None:
     results = aggregate_folds({0: result(0.5), 1: result(0.75)})
     assert [name for name, _ in fold_figures(run, results)] == ["scores_by_fold", "curves_by_fold"]
     figure = scores_by_fold({"accuracy": {"val": [0.5, float("nan")], "test": [0.4, 0.6]}})
@@ -113,7 +113,7 @@ def test_plots_of_what_there_is(run: RunDir) -> None:
         ("index,name,fold,mean_iou\n0,x,0,0.5\n", False),
     ],
 )
-def test_predictions_are_drawn_where_that_can_be_done(tmp_path: Path, text: str, drawn: bool) -> None:
+def test_predictions_are_plotted_where_possible(tmp_path: Path, text: str, drawn: bool) -> None:
     path = tmp_path / "predictions.csv"
     path.write_text(text)
     assert (predictions_figure(path) is not None) == drawn

@@ -45,7 +45,7 @@ def page_of(run):
     return Page(path.read_text(encoding="utf-8"))
 
 
-def test_finished_run_tells_everything(make_run):
+def test_report_of_a_finished_run_is_complete(make_run):
     page = page_of(make_run())
     for text in (
         "MLP on Digits",
@@ -73,14 +73,14 @@ def test_finished_run_tells_everything(make_run):
     assert page.tags.count("img") == 3  # curves, learning rate, confusion matrix
 
 
-def test_names_from_the_data_stay_text(make_run):
+def test_names_from_the_data_are_escaped(make_run):
     page = page_of(make_run(name="a<b>&'\"", reason="<img src=x onerror=alert(1)>"))
     assert "<script>alert('two')</script>" in page.text
     assert "<img src=x onerror=alert(1)>" in page.text
     assert "script" not in page.tags and page.tags.count("b") == 0
 
 
-def test_page_stands_alone(make_run):
+def test_page_is_self_contained(make_run):
     run = make_run()
     page = page_of(run)
     assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
@@ -105,7 +105,7 @@ def test_failed_run_shows_the_reason_and_the_end_of_its_log(make_run):
     "name", ["config.yaml", "provenance.json", "status.json", "results.json", "facts.json", "metrics.jsonl"]
 )
 @pytest.mark.parametrize("content", [None, b"{\n"])
-def test_any_piece_may_be_missing_or_torn(make_run, name, content):
+def test_every_file_may_be_missing_or_truncated(make_run, name, content):
     if name == "status.json" and content:
         content = b"{}"
     run = make_run()
@@ -119,7 +119,7 @@ def test_empty_folder_has_a_page(tmp_path):
     assert "created" in page_of(RunDir(tmp_path)).text
 
 
-def test_curves_are_drawn_anew_only_when_the_journal_has_grown(make_run):
+def test_curves_are_redrawn_only_when_the_journal_has_grown(make_run):
     run = make_run()
     write_report(run)
     drawn = run.plots / "curves.png"
@@ -132,7 +132,7 @@ def test_curves_are_drawn_anew_only_when_the_journal_has_grown(make_run):
     assert drawn.stat().st_mtime_ns != before
 
 
-def test_page_needs_no_torch(make_run):
+def test_page_does_not_import_torch(make_run):
     code = (
         "import sys; from runner.run.directory import RunDir; from runner.report.page import write_report\n"
         "write_report(RunDir(sys.argv[1])); print('torch' in sys.modules)"

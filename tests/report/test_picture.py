@@ -6,7 +6,7 @@ from PIL import Image
 from runner.report.picture import load_pictures
 
 
-def test_order_and_size(make_run):
+def test_order_and_size_of_pictures(make_run):
     run = make_run()
     png = (run.plots / "test_confusion.png").read_bytes()
     (run.plots / "learning_rate.png").unlink()
@@ -27,7 +27,7 @@ def test_order_and_size(make_run):
     assert base64.b64decode(first.source.partition(",")[2]) == png
 
 
-def test_broken_files_are_left_out(make_run):
+def test_broken_files_are_skipped(make_run):
     run = make_run(plots=False)
     (run.plots / "a.png").write_bytes(b"")
     (run.plots / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n")

@@ -12,14 +12,14 @@ def test_finished_run(make_run):
     assert summary.seconds == 83.2
 
 
-def test_without_a_test_split_validation_is_the_headline(make_run):
+def test_validation_is_the_headline_without_a_test_split(make_run):
     run = make_run(results={"val": {"val/loss": 0.5, "val/rmse": 2.0}, "test": {}})
     assert summarize(run).headline == ("val/rmse", 2.0)
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "results.json", "facts.json", "provenance.json"])
 @pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe\x00", b"[1]"])
-def test_missing_and_torn_files_are_left_empty(make_run, name, content):
+def test_missing_and_truncated_files_give_empty_values(make_run, name, content):
     run = make_run(name=f"{name}-{content!r}".replace("\\", ""))
     path = run.path / name
     path.unlink() if content is None else path.write_bytes(content)

@@ -13,7 +13,7 @@ def on_terminal(shown, width=100):
     return file.getvalue()
 
 
-def test_results_stand_beside_each_other_with_the_monitored_first(results_of):
+def test_results_are_side_by_side_with_the_monitored_metric_first(results_of):
     assert str(results_table(results_of())).splitlines() == [
         "metric    val     test",
         "accuracy  0.9812  0.9712",
@@ -22,7 +22,7 @@ def test_results_stand_beside_each_other_with_the_monitored_first(results_of):
     ]
 
 
-def test_of_many_classes_the_lowest_is_reported():
+def test_lowest_of_many_classes_is_reported():
     metrics = {"test/accuracy": 0.9} | {f"test/f1_class/{name}": 0.5 + 0.05 * name for name in range(6)}
     lines = str(results_table({"test": metrics})).splitlines()
     assert lines == ["metric            test", "accuracy          0.9000", "f1_class, lowest  0.5000"]
@@ -31,12 +31,12 @@ def test_of_many_classes_the_lowest_is_reported():
 
 
 @pytest.mark.parametrize("results", [{}, {"val": {}}, {"best": None, "val": {"loss": float("nan")}}])
-def test_results_with_pieces_missing(results):
+def test_incomplete_results(results):
     assert on_terminal(results_table(results))
     assert str(results_table(results))
 
 
-def test_runs_tell_state_and_outcome(make_run):
+def test_runs_table_shows_state_and_outcome(make_run):
     runs = [
         make_run("a"),
         make_run(
@@ -55,7 +55,7 @@ def test_runs_tell_state_and_outcome(make_run):
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_terminal_loses_no_value(make_run, width):
+def test_terminal_table_keeps_every_value(make_run, width):
     run = make_run(
         "2026-11-21_10-04-59_mobilenet_v2_catsdogs", state="failed", reason="DataError: [/] no images"
     )
@@ -66,7 +66,7 @@ def test_terminal_loses_no_value(make_run, width):
     assert "…" not in text
 
 
-def test_plan_is_taken_literally():
+def test_plan_is_printed_without_markup():
     plan = {"model": "resnet34 [bold]x[/]", "parameters": 21289802, "tags": ["a", 1], "weights": None}
     assert str(plan_panel(plan)).splitlines() == [
         "model       resnet34 [bold]x[/]",

@@ -53,7 +53,7 @@ def test_newest_is_the_last_one_saved(run: RunDir) -> None:
 
 
 @pytest.mark.parametrize(("mode", "best"), [("max", 20), ("min", 10)])
-def test_best_goes_by_mode_and_the_earlier_wins_a_draw(run: RunDir, mode: str, best: int) -> None:
+def test_best_follows_the_mode_and_ties_go_to_the_earlier(run: RunDir, mode: str, best: int) -> None:
     for step, value in (
         (10, 0.1),
         (20, 0.9),
@@ -73,7 +73,7 @@ def test_best_goes_by_mode_and_the_earlier_wins_a_draw(run: RunDir, mode: str, b
     }
 
 
-def test_without_any_measurement_the_newest_is_the_best(run: RunDir) -> None:
+def test_newest_is_the_best_without_metrics(run: RunDir) -> None:
     save(run, 10)
     newest = save(run, 20)
     assert best_checkpoint(run) == newest
@@ -85,7 +85,7 @@ def test_values_of_another_metric_are_not_compared(run: RunDir) -> None:
     assert [entry.step for entry in sort_by_metric(read_index(run.checkpoints))] == [20]
 
 
-def test_every_damage_to_the_newest_is_seen_and_the_previous_one_is_used(run: RunDir, caplog) -> None:
+def test_damaged_newest_checkpoint_falls_back_to_the_previous(run: RunDir, caplog) -> None:
     good, newest = save(run, 10), save(run, 20)
     whole = newest.path.read_bytes()
     draw = random.Random(0)
@@ -103,7 +103,7 @@ def test_every_damage_to_the_newest_is_seen_and_the_previous_one_is_used(run: Ru
     assert last_checkpoint(run) == newest
 
 
-def test_damaged_best_gives_way_to_the_second(run: RunDir) -> None:
+def test_damaged_best_falls_back_to_the_second_best(run: RunDir) -> None:
     save(run, 10, 0.8)
     best = save(run, 20, 0.9)
     save(run, 30, 0.7)
@@ -111,7 +111,7 @@ def test_damaged_best_gives_way_to_the_second(run: RunDir) -> None:
     assert best_checkpoint(run).step == 10
 
 
-def test_all_damaged_is_an_error_that_names_them(run: RunDir) -> None:
+def test_error_names_the_checkpoints_when_all_are_damaged(run: RunDir) -> None:
     save(run, 10).path.unlink()
     save(run, 20).path.write_bytes(b"short")
     with pytest.raises(CheckpointError) as caught:
@@ -121,14 +121,14 @@ def test_all_damaged_is_an_error_that_names_them(run: RunDir) -> None:
     assert "a-run" in str(caught.value) and "move" in str(caught.value)
 
 
-def test_file_that_is_not_listed_does_not_count(run: RunDir) -> None:
+def test_unlisted_file_is_ignored(run: RunDir) -> None:
     listed = save(run, 10)
     (run.checkpoints / "step-00000020.ckpt").write_bytes(b"written when the process ended")
     assert last_checkpoint(run) == listed
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '[{"file": "x"}]', '{"file": 3}'])
-def test_list_that_cannot_be_read_is_an_error(run: RunDir, text: str) -> None:
+def test_unreadable_index_is_an_error(run: RunDir, text: str) -> None:
     run.checkpoints.mkdir(parents=True)
     (run.checkpoints / "index.json").write_text(text)
     with pytest.raises(
@@ -137,14 +137,14 @@ def test_list_that_cannot_be_read_is_an_error(run: RunDir, text: str) -> None:
         last_checkpoint(run)
 
 
-def test_list_of_a_later_version_is_read(run: RunDir) -> None:
+def test_index_of_a_later_version_is_read(run: RunDir) -> None:
     entry = save(run, 10, 0.5)
     index = run.checkpoints / "index.json"
     index.write_text(json.dumps([record | {"new": 1} for record in json.loads(index.read_text())]))
     assert read_index(run.checkpoints) == [entry]
 
 
-def test_unharmed_file_has_no_damage(run: RunDir) -> None:
+def test_intact_file_has_no_damage(run: RunDir) -> None:
     entry = save(run, 10)
     assert describe_damage(entry) is None
     assert "was written" in describe_damage(dataclasses.replace(entry, sha256="0" * 64))

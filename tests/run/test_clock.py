@@ -63,7 +63,7 @@ def test_attempt_of_a_sweep_has_a_positive_duration(tmp_path, clock_set_back):
     assert 0.01 <= running.spent_s < 60
 
 
-def test_longest_phase_of_a_rank_is_not_measured_by_the_wall_clock(monkeypatch):
+def test_longest_phase_does_not_use_the_wall_clock(monkeypatch):
     from runner.distributed.heartbeat import Heartbeat
     from runner.distributed.process_info import ProcessInfo
 

@@ -32,7 +32,7 @@ def test_root_that_is_a_file_is_rejected(tmp_path):
         RunDir.create(tmp_path / "runs", "x")
 
 
-def test_name_holds_model_and_data():
+def test_name_contains_model_and_data():
     assert run_name("resnet18_small", "cats/dogs").startswith("resnet18_small_cats-dogs_20")
 
 
@@ -54,7 +54,7 @@ def test_nearest_names_are_reported(tmp_path):
         find_run("2026-01-01_mpl_digits", tmp_path)
 
 
-def test_ambiguous_part_is_rejected(tmp_path):
+def test_ambiguous_run_name_is_rejected(tmp_path):
     make_run(tmp_path, "a_mlp")
     make_run(tmp_path, "b_mlp")
     with pytest.raises(RunNotFoundError, match="matches 2 runs"):
@@ -66,7 +66,7 @@ def test_no_runs_at_all(tmp_path):
         find_run("latest", tmp_path)
 
 
-def test_trials_of_a_sweep_are_runs_and_other_folders_are_not(tmp_path):
+def test_sweep_trials_are_runs_and_other_folders_are_not(tmp_path):
     make_run(tmp_path, "one")
     make_run(tmp_path / "sweep" / "trials", "0")
     (tmp_path / "no_run").mkdir()

@@ -15,7 +15,7 @@ NODE = {"a": {"b": [1, 2], "c": {}}, "d": [{"e": 1}, 2], "f": None, 3: (1, {"x":
         ("nested", {"a.b": [1, 2], "d.0.e": 1, "d.1": 2}),
     ],
 )
-def test_lists(lists: str, expected: dict) -> None:
+def test_flatten_lists(lists: str, expected: dict) -> None:
     assert dict(flatten(NODE, lists=lists)) == expected | {"a.c": {}, "f": None, "3": (1, {"x": 1})}
 
 

@@ -16,7 +16,7 @@ def test_points_come_back_in_order(tmp_path):
     assert load_metrics(tmp_path / "m.jsonl")["train/loss"] == [(1, 0, 0.5), (2, 0, 0.25)]
 
 
-def test_offset_counts_what_is_held_back_and_truncate_forgets_what_is_behind_it(tmp_path):
+def test_offset_includes_buffered_points_and_truncate_drops_later_ones(tmp_path):
     path = tmp_path / "m.jsonl"
     journal = Journal(path)
     journal.log(1, 0, {"a": 1})
@@ -29,13 +29,13 @@ def test_offset_counts_what_is_held_back_and_truncate_forgets_what_is_behind_it(
     assert load_metrics(path)["a"] == [(1, 0, 1), (2, 0, 3)]
 
 
-def test_truncating_behind_the_end_is_rejected(tmp_path):
+def test_truncating_beyond_the_end_is_rejected(tmp_path):
     journal = Journal(tmp_path / "m.jsonl")
     with pytest.raises(ValueError, match="beyond the end"):
         journal.truncate(10)
 
 
-def test_torn_last_line_is_not_read_and_is_dropped_by_the_next_writer(tmp_path):
+def test_incomplete_last_line_is_ignored_and_dropped_by_the_next_writer(tmp_path):
     path = tmp_path / "m.jsonl"
     journal = Journal(path)
     journal.log(1, 0, {"a": 1})
@@ -51,7 +51,7 @@ def test_torn_last_line_is_not_read_and_is_dropped_by_the_next_writer(tmp_path):
     assert [point.step for point in read_points(path)] == [1, 2]
 
 
-def test_reading_continues_from_a_points_end(tmp_path):
+def test_reading_continues_after_the_last_point(tmp_path):
     path = tmp_path / "m.jsonl"
     journal = Journal(path)
     for step in range(5):

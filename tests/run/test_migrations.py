@@ -41,7 +41,7 @@ def write_run(path: Path, **status: Any) -> RunDir:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_former_target_resolves_to_what_takes_its_arguments(target: str) -> None:
+def test_every_former_target_resolves_with_its_arguments(target: str) -> None:
     now = migrate_names(target)
     parameters = parameters_of(resolve_target(now))
     missing = [name for name in TARGETS[target].split() if name not in {*(parameters or {}), "-"}]
@@ -49,7 +49,7 @@ def test_every_former_target_resolves_to_what_takes_its_arguments(target: str) -
 
 
 @pytest.mark.parametrize("former", MOVED)
-def test_former_name_is_not_used_again(former: str) -> None:
+def test_former_names_are_not_reused(former: str) -> None:
     module, _, name = former.rpartition(".")
     parent = module if name[0].isupper() else former
     try:

@@ -23,11 +23,11 @@ def test_revision_and_diff_of_the_working_directory(tmp_path):
     assert state["dirty"] is True and "+two" in diff and state["untracked"] == ["b.txt"]
 
 
-def test_no_repository_is_no_problem(tmp_path):
+def test_repository_is_optional(tmp_path):
     assert git_state(tmp_path) == (None, "")
 
 
-def test_written_with_versions_and_hardware(tmp_path, monkeypatch):
+def test_provenance_contains_versions_and_hardware(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     run = RunDir.create(tmp_path, "r")
     write_provenance(run, ["runner", "train"], seed=3)

@@ -40,7 +40,7 @@ def elsewhere(tmp_path, monkeypatch) -> Path:
     return elsewhere
 
 
-def test_evaluate_resume_reproduce_and_moving(elsewhere, capsys):
+def test_evaluate_resume_and_reproduce_from_elsewhere_and_after_a_move(elsewhere, capsys):
     run = Path("../start/runs/here")
     assert main(["evaluate", str(run), "--split", "test"]) == 0
     assert main(["evaluate", str(run), "--split", "test", "data.batch_size=7"]) == 0
@@ -56,14 +56,14 @@ def test_evaluate_resume_reproduce_and_moving(elsewhere, capsys):
     assert str(elsewhere.parent / "start" / "d.csv") in capsys.readouterr().err
 
 
-def test_path_typed_now_is_relative_to_the_present_directory(elsewhere, capsys):
+def test_path_override_is_relative_to_the_cwd(elsewhere, capsys):
     shutil.copy("../start/d.csv", "new.csv")
     assert main(["evaluate", "../start/runs/here", "--split", "test", "data.path=new.csv"]) == 0, (
         capsys.readouterr().err
     )
 
 
-def test_which_values_are_paths(elsewhere):
+def test_path_values_are_recognised(elsewhere):
     run = RunDir("../start/runs/here")
     start = elsewhere.parent / "start"
     config = {
@@ -75,7 +75,7 @@ def test_which_values_are_paths(elsewhere):
     assert absolute_paths(run, config, ["data.path", "weights"])["data"]["path"] == ["d.csv", "/a/b"]
 
 
-def test_run_that_does_not_say_where_it_was_started(elsewhere):
+def test_run_without_a_working_directory(elsewhere):
     run = RunDir("../start/runs/here")
     provenance = read_json(run.provenance_path)
     del provenance["working_directory"]
@@ -97,7 +97,7 @@ def test_config_of_a_run_from_another_directory(elsewhere, capsys, words):
     assert main(words) == 0, capsys.readouterr().err
 
 
-def test_path_typed_for_the_config_of_a_run_is_relative_to_the_present_directory(elsewhere, capsys):
+def test_path_override_of_a_run_config_is_relative_to_the_cwd(elsewhere, capsys):
     shutil.copy("../start/d.csv", "new.csv")
     words = ["train", "../start/runs/here/config.yaml", "run.name=again", "data.path=new.csv"]
     assert main(words) == 0, capsys.readouterr().err

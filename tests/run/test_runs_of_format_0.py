@@ -119,13 +119,13 @@ def assert_same_metrics(now: dict[str, float], before: dict[str, float]) -> None
             assert now[key] == pytest.approx(value, **CLOSE), key
 
 
-def test_predictions_are_those_of_the_revision_that_trained(old: Path) -> None:
+def test_predictions_match_the_training_revision(old: Path) -> None:
     for name, words in INPUTS.items():
         rows = json.loads(call("predict", name, *words, "--json"))
         assert_close(rows, expected(name.partition("/")[0])["predict"])
 
 
-def test_metrics_are_those_of_the_revision_that_trained(old: Path) -> None:
+def test_metrics_match_the_training_revision(old: Path) -> None:
     for name in RUNS:
         if name != "folds":
             metrics = json.loads(call("evaluate", name, "--split", "val", "--json"))
@@ -135,7 +135,7 @@ def test_metrics_are_those_of_the_revision_that_trained(old: Path) -> None:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if name in SIMILAR else ()) for name in RUNS]
 )
-def test_resumed_run_ends_as_with_the_revision_that_started_it(name: str, old: Path) -> None:
+def test_resumed_run_matches_the_starting_revision(name: str, old: Path) -> None:
     run = RunDir(Path("runs") / name)
     before = None if name == "folds" else last_checkpoint(run)
     stored = None if before is None else RunCheckpointIO().load_checkpoint(before.path)
@@ -206,7 +206,7 @@ def test_changed_data_set_is_still_noticed(old: Path) -> None:
     assert "An earlier version of runner started this run" in error
 
 
-def test_sweep_is_shown_and_continued(old: Path) -> None:
+def test_old_sweep_is_shown_and_continued(old: Path) -> None:
     assert "val/mse" in call("sweep", "show", "search")
     best = yaml.safe_load(call("sweep", "best", "search"))
     assert best["guard"]["_target_"] == "runner.callbacks.non_finite_guard.NonFiniteGuard"

@@ -17,7 +17,7 @@ from runner.run.status import (
 )
 
 
-def test_life_of_a_run(tmp_path):
+def test_lifecycle_of_a_run(tmp_path):
     run = RunDir.create(tmp_path, "r")
     assert write_status(run, state="created").attempt == 0
     running = write_status(run, state="running")
@@ -46,14 +46,14 @@ def test_run_whose_process_is_gone_is_lost(tmp_path):
     assert read_status(run).step == 15
 
 
-def test_later_process_with_the_same_number_is_not_the_run(tmp_path):
+def test_later_process_with_the_same_pid_is_not_the_run(tmp_path):
     run = RunDir.create(tmp_path, "r")
     write_status(run, state="running")
     write_status(run, pid_started_at=(process_started_at(os.getpid()) or 0) - 1)
     assert read_status(run).state == "lost"
 
 
-def test_run_on_another_host_is_believed(tmp_path):
+def test_state_of_a_run_on_another_host_is_trusted(tmp_path):
     run = RunDir.create(tmp_path, "r")
     write_status(run, state="running", attempt=1, pid=1, host="elsewhere")
     assert read_status(run).state == "running"
@@ -61,7 +61,7 @@ def test_run_on_another_host_is_believed(tmp_path):
         reject_running(run)
 
 
-def test_machine_that_is_silent_for_minutes_is_gone(tmp_path):
+def test_run_without_updates_for_minutes_is_lost(tmp_path):
     run = RunDir.create(tmp_path, "r")
     write_status(run, state="running", attempt=1, pid=1, host="elsewhere")
     os.utime(run.status_path, (0, time.time() - LOST_AFTER_S - 1))

@@ -28,7 +28,7 @@ def kills_and_harm(row: list[str]) -> tuple[int, list[str]]:
 
 
 @pytest.mark.timeout(900)
-def test_killed_trainings_end_as_if_they_had_not_been() -> None:
+def test_killed_trainings_match_uninterrupted_ones() -> None:
     *_, total = soak("--what", "tiny", "--only", "every 4 steps, 2", "--kills", "4")
     assert kills_and_harm(total) == (4, ["0"] * 5)
 
@@ -42,13 +42,13 @@ def test_worker_survives_kills() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("what", ["tiny", "worker"])
-def test_hundred_kills(what: str) -> None:
+def test_one_hundred_kills(what: str) -> None:
     *_, total = soak("--what", what, "--kills", "100")
     assert kills_and_harm(total) == (100, ["0"] * 5)
 
 
 @pytest.mark.timeout(900)
-def test_tally_is_gone_on_with(tmp_path: Path) -> None:
+def test_tally_is_continued(tmp_path: Path) -> None:
     words = (
         "--what",
         "tiny",

@@ -61,7 +61,7 @@ def cluster(tmp_path):
     return found
 
 
-def test_life_of_an_attempt(cluster, tmp_path) -> None:
+def test_lifecycle_of_an_attempt(cluster, tmp_path) -> None:
     job = cluster._jobs[3]
     assert cluster.wait(0) == []
     job["place"] = "node3"
@@ -82,12 +82,12 @@ def test_life_of_an_attempt(cluster, tmp_path) -> None:
     cluster.answer(3, False)
 
 
-def test_this_machines_threads_and_devices_stay_here(cluster, tmp_path) -> None:
+def test_local_threads_and_devices_are_not_forwarded(cluster, tmp_path) -> None:
     told = read_attempt(tmp_path)
     assert told.num_threads == 2 and told.devices == () and told.environment == {}
 
 
-def test_what_is_left_is_ended(cluster) -> None:
+def test_remaining_jobs_are_cancelled(cluster) -> None:
     job = cluster._jobs[3]
     cluster.close()
     assert job["dropped"]
@@ -103,7 +103,7 @@ def test_trial_stays_on_one_machine() -> None:
     [("COMPLETED", "0:0", 0), ("FAILED", "1:0", 1), ("FAILED", "137:0", -9), ("FAILED", "0:9", -9),
      ("NODE_FAIL", "0:0", -9), ("OUT_OF_MEMORY", "0:125", -9), ("RUNNING", "0:0", None)],
 )  # fmt: skip
-def test_how_a_job_ended(monkeypatch, state, code, status) -> None:
+def test_job_outcomes(monkeypatch, state, code, status) -> None:
     seen = parse("7", f"JobId=7 JobState={state} ExitCode={code} NodeList=n1")
     monkeypatch.setattr(Submitted, "query", lambda self: seen)
     executor = SlurmExecutor({"launcher": {"kind": "slurm"}, "hardware": {}})
@@ -149,7 +149,7 @@ def wait_until(condition, process: subprocess.Popen | None) -> None:
 
 
 @pytest.mark.slow
-def test_ray_cluster_loses_a_node_and_no_trial(tmp_path) -> None:
+def test_ray_node_loss_loses_no_trial(tmp_path) -> None:
     if reason := ray_cluster.missing():
         pytest.skip(reason)
     with ray_cluster.RayCluster(cpus_per_node=1) as cluster:
@@ -171,7 +171,7 @@ def test_ray_cluster_loses_a_node_and_no_trial(tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_slurm_jobs_are_trials_that_are_pruned_killed_and_gone_on_with(tmp_path) -> None:
+def test_slurm_trials_are_pruned_killed_and_resumed(tmp_path) -> None:
     if reason := slurm_cluster.missing():
         pytest.skip(reason)
     pytest.importorskip("submitit", reason="needs the extra slurm")

@@ -49,7 +49,7 @@ def check_whole(bench, total: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-def test_killed_trials_continue(bench) -> None:
+def test_killed_trials_are_resumed(bench) -> None:
     """5 of 20 trials are killed at a random moment each."""
     total, draw = 20, random.Random(1)
     victims = set(draw.sample(range(total), 5))
@@ -100,7 +100,7 @@ def test_killed_sweep_continues_to_the_same_total(bench) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-def test_process_that_forks_is_killed(bench) -> None:
+def test_sweep_survives_a_killed_fork_server(bench) -> None:
     pid, code, killed = bench.start(*WORDS, "sweep.num_trials=6"), None, False
     while code is None:
         code = ended(pid)
@@ -121,7 +121,7 @@ def parent_of(pid: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-def test_sweep_that_is_joined_and_killed_is_carried_to_its_end(bench) -> None:
+def test_joined_and_killed_sweep_is_completed(bench) -> None:
     """Two processes at one study; the one that began it is killed, the other takes its trials over."""
     words = (*WORDS, "sweep.num_trials=8", "sweep.num_workers=1")
     first = bench.start(*words)

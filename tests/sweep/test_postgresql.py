@@ -81,11 +81,11 @@ def server() -> Iterator[str]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def test_four_processes_come_to_the_same_total(server: str, tmp_path: Path) -> None:
+def test_four_processes_reach_the_same_total(server: str, tmp_path: Path) -> None:
     count_with(tmp_path / "counted", server)
 
 
-def test_turn_ends_with_its_holder(server: str, tmp_path: Path) -> None:
+def test_lock_is_released_when_its_holder_dies(server: str, tmp_path: Path) -> None:
     lock = lock_of(SweepDir(tmp_path / "t"), server)
     pid = os.fork()
     if pid == 0:
@@ -97,7 +97,7 @@ def test_turn_ends_with_its_holder(server: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_machines_that_share_nothing_but_the_server(server: str, bench, monkeypatch, capsys) -> None:
+def test_two_machines_share_only_the_server(server: str, bench, monkeypatch, capsys) -> None:
     words = ["optimizer.lr=tag(log,interval(1e-4,1e-1))", "sweep.num_trials=4", "sweep.sampler=random"]
     first = bench.start(*words, f"sweep.storage='{server}'")
     study_of = SweepDir(bench.folder / "elsewhere" / "s")
@@ -133,13 +133,13 @@ def has_begun(sweep: SweepDir, server: str) -> bool:
         ("postgresql://nobody:secret@127.0.0.1:1/x", "cannot be stored in postgresql"),
     ],
 )
-def test_what_is_no_storage_is_reported(url: str, said: str, tmp_path: Path) -> None:
+def test_invalid_storage_is_reported(url: str, said: str, tmp_path: Path) -> None:
     sweep = SweepDir(tmp_path)
     with pytest.raises(UserError, match=said) as error, lock_of(sweep, url)():
         open_storage(sweep, url)
     assert "secret" not in str(error.value)
 
 
-def test_no_file_gets_a_password() -> None:
+def test_password_is_not_written_to_any_file() -> None:
     assert without_password("postgresql://me:secret@here/x") == "postgresql://me@here/x"
     assert without_password(None) is None

@@ -43,7 +43,7 @@ def html(sweep):
     return write_sweep_report(sweep).read_text()
 
 
-def test_page_tells_everything_and_needs_nothing_else(html):
+def test_page_is_complete_and_self_contained(html):
     text = text_of(html)
     for words in (
         "Search for the largest val/accuracy",
@@ -65,14 +65,14 @@ def test_page_tells_everything_and_needs_nothing_else(html):
     assert "Not drawn" not in text
 
 
-def test_trials_stand_the_best_first(sweep):
+def test_trials_are_sorted_best_first(sweep):
     record = read_record(sweep)
     from runner.sweep.report.content import trial_order
 
     assert [trial.number for trial in trial_order(record)] == [1, 4, 5, 0, 6, 2, 3]
 
 
-def test_best_config_is_a_run_of_its_own(sweep):
+def test_best_config_is_a_complete_run_config(sweep):
     write_best(read_record(sweep))
     text = sweep.best_path.read_text()
     assert text.startswith(
@@ -97,7 +97,7 @@ def test_best_config_is_a_run_of_its_own(sweep):
     ],
     ids=["none", "failed", "running", "one", "two", "all the same"],
 )
-def test_plot_that_cannot_be_drawn_says_why(tmp_path, trials, missing):
+def test_plot_that_cannot_be_drawn_reports_the_reason(tmp_path, trials, missing):
     sweep = made_sweep(tmp_path, trials)
     (sweep.plots / "importance.png").write_bytes(b"of an earlier state")
     drawn = draw_figures(read_record(sweep))
@@ -108,7 +108,7 @@ def test_plot_that_cannot_be_drawn_says_why(tmp_path, trials, missing):
     assert {path.stem for path in sweep.plots.glob("*.png")} == ALL - missing
 
 
-def test_page_of_a_sweep_without_a_trial(tmp_path):
+def test_page_of_a_sweep_without_trials(tmp_path):
     text = text_of(write_sweep_report(made_sweep(tmp_path, [])).read_text())
     assert "None was started yet" in text
     assert (
@@ -132,7 +132,7 @@ def test_several_objectives_get_a_front(tmp_path):
     assert "trials that no other beats" in text and (sweep.plots / "pareto_front.png").is_file()
 
 
-def test_importances_are_of_what_trials_have_in_common_and_of_each_branch(sweep):
+def test_importances_cover_shared_and_branch_parameters(sweep):
     groups = importances(read_record(sweep))
     assert [group.among for group in groups] == ["5 complete trials", "4 complete trials with model=mlp"]
     assert set(groups[0].shares["fANOVA"]) == {"model", "optimizer.lr"}
@@ -140,11 +140,11 @@ def test_importances_are_of_what_trials_have_in_common_and_of_each_branch(sweep)
     assert sum(groups[0].shares["fANOVA"].values()) == pytest.approx(1)
 
 
-def test_killed_sweep_is_called_lost(tmp_path):
+def test_killed_sweep_is_reported_as_lost(tmp_path):
     assert read_record(made_sweep(tmp_path, TRIALS, state="running")).state == "lost"
 
 
-def test_trials_bear_the_name_of_their_sweep(sweep):
+def test_trials_are_named_after_their_sweep(sweep):
     root = sweep.path.parent
     assert [run.name for run in list_runs(root)][:2] == ["s/0", "s/1"]
     assert find_run("s/1", root).path == sweep.trial(1).path
@@ -176,7 +176,7 @@ def test_commands(sweep, tmp_path, capsys, monkeypatch):
     assert "`runner train found/best.yaml` runs it" in capsys.readouterr().out
 
 
-def test_runs_tell_of_sweeps_and_list_trials_when_asked(sweep, capsys):
+def test_runs_list_sweeps_and_optionally_trials(sweep, capsys):
     root = ["--root", str(sweep.path.parent)]
     assert main(["runs", *root]) == 0
     assert "And 1 sweep: `runner sweep list` lists them" in capsys.readouterr().out
@@ -184,7 +184,7 @@ def test_runs_tell_of_sweeps_and_list_trials_when_asked(sweep, capsys):
     assert "s/4" in capsys.readouterr().out
 
 
-def test_report_takes_a_sweep(tmp_path, capsys):
+def test_report_accepts_a_sweep(tmp_path, capsys):
     sweep = made_sweep(tmp_path, [("failed", None, mlp(0.1))], state="failed")
     assert main(["report", "s", "--root", str(tmp_path)]) == 0
     assert capsys.readouterr().out.strip() == str(sweep.report_path)
@@ -201,7 +201,7 @@ def test_report_takes_a_sweep(tmp_path, capsys):
         (["sweep", "model=mlp", "--json"], "--json belongs to `runner sweep show`"),
     ],
 )
-def test_mistakes_are_reported(words, message, tmp_path, capsys):
+def test_errors_are_reported(words, message, tmp_path, capsys):
     assert main([*words, "--root", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
 

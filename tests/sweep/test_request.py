@@ -15,7 +15,7 @@ def request(*words: str):
     return make_request(["data=digits", "hardware=cpu", *words], None, [])
 
 
-def test_option_opens_its_own_parameters() -> None:
+def test_option_enables_its_own_parameters() -> None:
     made = request("model=mlp,logistic", "model.hidden_sizes=choice([64],[128,64])", LR)
     needs = {p.key: {key: sorted(words) for key, words in p.needs.items()} for p in made.space.parameters}
     assert needs == {"model": {}, "optimizer.lr": {}, "model.hidden_sizes": {"model": ["mlp"]}}
@@ -108,7 +108,7 @@ def test_incompatible_settings(words: list[str], key: str, kind: str, said: str)
     assert [(problem.key, problem.kind) for problem in problems] == [(key, kind)]
 
 
-def test_sampler_of_numbers_wants_some() -> None:
+def test_numeric_sampler_requires_numeric_parameters() -> None:
     with pytest.raises(
         ConfigError, match="chooses numbers, and there are none in model.hidden_sizes"
     ) as error:
@@ -116,7 +116,7 @@ def test_sampler_of_numbers_wants_some() -> None:
     assert [(p.key, p.kind) for p in error.value.problems] == [("sweep.sampler", "incompatible")]
 
 
-def test_key_that_no_option_has() -> None:
+def test_key_of_no_option_is_rejected() -> None:
     with pytest.raises(ConfigError) as error:
         request("model=mlp,logistic", "model.depth=1,2", LR)
     (problem,) = error.value.problems
@@ -124,7 +124,7 @@ def test_key_that_no_option_has() -> None:
     assert "none of model=mlp,logistic takes it" in problem.message
 
 
-def test_another_search_is_reported_from_the_same_one() -> None:
+def test_differences_between_searches_are_reported() -> None:
     plan = {"space": {"a": "1,2"}, "objectives": {"val/loss": "min"}, "settings": {"repeats": 1}}
     base = {"a": 1, "seed": 0, "hardware": {"devices": 1}}
     assert search_differences(plan, base, plan, base | {"a": 2, "hardware": {"devices": 2}}) == []

@@ -31,7 +31,7 @@ def parameter(key: str, text: str, **needs):
         ("1,true", CategoricalDistribution(("1", "True"))),  # equal in Python: told apart by their text
     ],
 )
-def test_hydras_grammar_is_optunas_distribution(text: str, distribution) -> None:
+def test_hydra_sweep_syntax_maps_to_optuna_distributions(text: str, distribution) -> None:
     assert parameter("key", text).distribution == distribution
 
 
@@ -46,7 +46,7 @@ def test_hydras_grammar_is_optunas_distribution(text: str, distribution) -> None
         ("glob(*)", "glob"),
     ],
 )
-def test_what_is_no_space_is_reported(text: str, said: str) -> None:
+def test_invalid_search_space_is_reported(text: str, said: str) -> None:
     problems: list[Problem] = []
     assert parse_parameter("optimizer.lr", text, problems) is None
     (problem,) = problems
@@ -54,7 +54,7 @@ def test_what_is_no_space_is_reported(text: str, said: str) -> None:
     assert said in str(problem) and "optimizer.lr" in problem.message
 
 
-def test_values_are_spelled_as_overrides() -> None:
+def test_values_are_formatted_as_overrides() -> None:
     space = Space(
         (
             parameter("model.hidden_sizes", "choice([64],[128,64])"),
@@ -78,7 +78,7 @@ def conditional() -> Space:
     )
 
 
-def test_parameter_waits_for_its_option() -> None:
+def test_parameter_is_conditional_on_its_option() -> None:
     study = optuna.create_study()
     seen = set()
     for _ in range(20):
@@ -90,7 +90,7 @@ def test_parameter_waits_for_its_option() -> None:
     assert seen == {"mlp", "logistic"}
 
 
-def test_grid_has_every_point_once() -> None:
+def test_grid_contains_every_point_once() -> None:
     points = conditional().grid()
     assert len(points) == 2 * 2 + 2
     assert {"model": "logistic", "seed": 1} in points

@@ -135,7 +135,7 @@ def case(tmp_path: Path, monkeypatch) -> Case:
     return Case(tmp_path, monkeypatch)
 
 
-def test_killed_trial_continues_and_not_for_ever(case: Case) -> None:
+def test_killed_trial_is_resumed_a_limited_number_of_times(case: Case) -> None:
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
         before = sum(one.trial == attempt.trial for one in executor.attempts)
         if attempt.trial == 1 or before == 1:
@@ -151,7 +151,7 @@ def test_killed_trial_continues_and_not_for_ever(case: Case) -> None:
     assert read_status(SweepDir(case.path / "s").trial(1)).state == "failed"
 
 
-def test_what_raises_is_not_tried_again(case: Case) -> None:
+def test_exceptions_are_not_retried(case: Case) -> None:
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
         write_status(RunDir(attempt.run), state="failed", reason="NonFiniteLossError: the loss is nan")
         return [Event("ended", attempt.trial, status=1)]
@@ -161,7 +161,7 @@ def test_what_raises_is_not_tried_again(case: Case) -> None:
     assert case.view.outcomes == {0: ("failed", "NonFiniteLossError: the loss is nan")}
 
 
-def test_silence_is_a_hang_and_too_long_is_too_long(case: Case) -> None:
+def test_silent_and_overlong_trials_are_killed(case: Case) -> None:
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
         if attempt.trial == 0 and len(executor.attempts) == 2:
             return finish(attempt)
@@ -175,7 +175,7 @@ def test_silence_is_a_hang_and_too_long_is_too_long(case: Case) -> None:
     assert case.states() == ["COMPLETE", "FAIL"]
 
 
-def test_trial_that_is_being_prepared_when_the_sweep_is_stopped_is_not_begun(case: Case, monkeypatch) -> None:
+def test_trial_in_preparation_is_not_started_after_a_stop(case: Case, monkeypatch) -> None:
     request = make_request(
         ["model=logistic", "data=digits", "hardware=cpu", LR, "sweep.num_trials=3"], None, []
     )
@@ -198,7 +198,7 @@ def test_trial_that_is_being_prepared_when_the_sweep_is_stopped_is_not_begun(cas
     assert case.states() == ["COMPLETE", "RUNNING"] and case.notes(1)["owner"] == ""
 
 
-def test_trial_that_starts_when_the_sweep_is_stopped_hears_of_it(case: Case) -> None:
+def test_trial_starting_during_a_stop_is_interrupted(case: Case) -> None:
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
         os.kill(os.getpid(), signal.SIGTERM)
         return []
@@ -208,7 +208,7 @@ def test_trial_that_starts_when_the_sweep_is_stopped_hears_of_it(case: Case) -> 
     assert case.states() == ["RUNNING"] and case.notes(0)["owner"] == ""
 
 
-def test_scheduler_says_why_a_trial_was_lost(case: Case) -> None:
+def test_scheduler_reports_why_a_trial_was_lost(case: Case) -> None:
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
         return [Event("ended", attempt.trial, status=-9, reason="job 17 ended as NODE_FAIL")]
 
@@ -216,7 +216,7 @@ def test_scheduler_says_why_a_trial_was_lost(case: Case) -> None:
     assert case.notes(0)["reason"] == "job 17 ended as NODE_FAIL"
 
 
-def test_each_trial_has_devices_of_its_own(case: Case) -> None:
+def test_each_trial_has_its_own_devices(case: Case) -> None:
     slots = make_slots(2, 2, ["0", "1", "4", "GPU-7"])
     executor = case.run(
         lambda executor, attempt: [] if len(executor.attempts) < 2 else finish_all(executor),
@@ -237,7 +237,7 @@ def finish_all(executor: FakeExecutor) -> list[Event]:
     return [event for attempt in open_trials for event in finish(attempt)]
 
 
-def test_trial_that_lags_is_reported_so(case: Case) -> None:
+def test_lagging_trial_is_pruned(case: Case) -> None:
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
         value = 0.9 if attempt.trial < 3 else 0.1
         told = [Event("report", attempt.trial, epoch=1, value=value)]
@@ -266,7 +266,7 @@ def test_several_seeds_are_one_trial(case: Case) -> None:
     assert [OmegaConf.load(run.config_path).seed for run in runs] == [7, 8, 9]
 
 
-def test_wilcoxon_ends_a_trial_that_is_worse_seed_by_seed(case: Case) -> None:
+def test_wilcoxon_prunes_a_trial_that_is_worse_on_each_seed(case: Case) -> None:
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
         seed = sum(one.trial == attempt.trial for one in executor.attempts)
         return finish(attempt, 0.9 - 0.01 * seed - 0.3 * attempt.trial)
@@ -277,7 +277,7 @@ def test_wilcoxon_ends_a_trial_that_is_worse_seed_by_seed(case: Case) -> None:
     assert "of 8 seeds" in case.notes(1)["reason"]
 
 
-def test_folds_of_a_cross_validation_are_one_trial(case: Case) -> None:
+def test_cross_validation_folds_are_one_trial(case: Case) -> None:
     from omegaconf import OmegaConf
 
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
@@ -293,13 +293,13 @@ def test_folds_of_a_cross_validation_are_one_trial(case: Case) -> None:
     assert "of 6 folds" in case.notes(1)["reason"]
 
 
-def test_several_objectives_are_kept(case: Case) -> None:
+def test_several_objectives_are_stored(case: Case) -> None:
     words = ["sweep.objectives={val/accuracy:max,num_parameters:min}", "sweep=nsga2", "sweep.num_trials=3"]
     case.run(lambda executor, attempt: finish(attempt, 0.5 + attempt.trial / 10, 10 * attempt.trial), *words)
     assert [trial.values for trial in case.study.get_trials()] == [[0.5, 0], [0.6, 10], [0.7, 20]]
 
 
-def test_losers_lose_their_checkpoints(case: Case) -> None:
+def test_checkpoints_of_worse_trials_are_deleted(case: Case) -> None:
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
         shares = attempt.run / "checkpoints" / "step-2.ckpt"  # of several devices: a folder
         shares.mkdir()
@@ -312,7 +312,7 @@ def test_losers_lose_their_checkpoints(case: Case) -> None:
     assert kept == ["1", "1", "2", "2"]
 
 
-def test_crash_within_bounds_of_memory_is_no_bad_luck(case: Case) -> None:
+def test_crash_under_a_memory_limit_is_not_retried(case: Case) -> None:
     executor = case.run(
         lambda executor, attempt: [Event("ended", attempt.trial, status=-signal.SIGABRT)],
         "sweep.num_trials=1",

@@ -33,7 +33,7 @@ bad:
 """
 
 
-def test_what_goes_wrong_ends_one_trial(bench, monkeypatch) -> None:
+def test_errors_end_one_trial_only(bench, monkeypatch) -> None:
     monkeypatch.chdir(bench.folder)
     monkeypatch.syspath_prepend(bench.folder)
     (bench.folder / "bad.py").write_text(BAD)

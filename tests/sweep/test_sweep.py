@@ -14,7 +14,7 @@ from runner.sweep.study import load_study
 LR = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 
 
-def test_from_the_command_line_to_the_best_config_and_on(bench, monkeypatch, capsys) -> None:
+def test_command_line_to_best_config_and_continuation(bench, monkeypatch, capsys) -> None:
     monkeypatch.chdir(bench.folder)
     words = ["sweep.num_trials=3", "sweep.num_workers=2", "sweep.keep_checkpoints=1"]
     assert main(["sweep", *bench.tiny, LR, *words]) == 0
@@ -42,7 +42,7 @@ def test_from_the_command_line_to_the_best_config_and_on(bench, monkeypatch, cap
 
 
 @pytest.mark.slow
-def test_by_the_mean_over_folds(bench, monkeypatch) -> None:
+def test_checkpoints_are_kept_by_the_mean_over_folds(bench, monkeypatch) -> None:
     monkeypatch.chdir(bench.folder)
     words = ["folds=2", "optimizer.lr=0.001,0.0001", "sweep=grid", "sweep.keep_checkpoints=1"]
     assert main(["sweep", *bench.tiny, *words]) == 0
@@ -63,7 +63,7 @@ def test_by_the_mean_over_folds(bench, monkeypatch) -> None:
     )
 
 
-def test_trials_that_fail_are_reported_and_the_sweep_continues(bench, monkeypatch) -> None:
+def test_failed_trials_are_reported_and_the_sweep_continues(bench, monkeypatch) -> None:
     monkeypatch.chdir(bench.folder)
     words = ["optimizer=sgd", "optimizer.lr=0.1,1e38", "sweep=grid", "sweep.num_workers=2"]
     assert main(["sweep", *bench.tiny, *words, "trainer.limit_train_batches=1.0"]) == 0
@@ -86,14 +86,14 @@ def test_trials_that_fail_are_reported_and_the_sweep_continues(bench, monkeypatc
         (["optimizer.lr=interval(0.1,1)", "sweep.objective=val/loss"], "sweep.mode"),
     ],
 )
-def test_mistakes_make_no_sweep(words, said, tmp_path, monkeypatch, capsys) -> None:
+def test_errors_create_no_sweep(words, said, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["sweep", "data=digits", "hardware=cpu", *words]) == 2
     assert said in capsys.readouterr().err
     assert [*tmp_path.iterdir()] == []
 
 
-def test_pruner_that_is_asked_for_prunes(bench, monkeypatch) -> None:
+def test_requested_pruner_prunes(bench, monkeypatch) -> None:
     """Successive halving ends the third trial after one epoch; Optuna's default would wait for five
     trials."""
     monkeypatch.chdir(bench.folder)

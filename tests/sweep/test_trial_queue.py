@@ -38,7 +38,7 @@ def measure(queue: TrialQueue, trial) -> None:
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "gp", "cmaes", "nsga2"])
-def test_stopped_and_started_again_it_is_the_same_search(tmp_path: Path, sampler: str) -> None:
+def test_restarted_sweep_is_the_same_search(tmp_path: Path, sampler: str) -> None:
     calm = queue_of(tmp_path / "calm", sampler=sampler)
     while (trial := calm.claim()) is not None:
         measure(calm, trial)
@@ -53,7 +53,7 @@ def test_stopped_and_started_again_it_is_the_same_search(tmp_path: Path, sampler
     assert broken.counts() == {"complete": 8}
 
 
-def test_quasi_random_points_lie_more_evenly_than_random_ones(tmp_path: Path) -> None:
+def test_quasi_random_points_are_more_even_than_random_ones(tmp_path: Path) -> None:
     """Sixteen points of a Sobol sequence: one in each sixteenth of the range."""
     queue = queue_of(tmp_path, sampler="qmc", num_trials=17, seed=1)
     while (trial := queue.claim()) is not None:
@@ -64,7 +64,7 @@ def test_quasi_random_points_lie_more_evenly_than_random_ones(tmp_path: Path) ->
     assert sorted(int(place * 8) for place in places) == sorted([*range(8)] * 2)
 
 
-def test_trial_whose_process_is_gone_is_taken_up_with_its_own_values(tmp_path: Path) -> None:
+def test_trial_of_a_dead_process_is_resumed_with_its_values(tmp_path: Path) -> None:
     queue = queue_of(tmp_path)
     points = [queue.point(queue.claim()) for _ in range(3)]
     assert [trial.number for trial in queue.unfinished()] == [0, 1, 2]
@@ -82,7 +82,7 @@ def test_trial_whose_process_is_gone_is_taken_up_with_its_own_values(tmp_path: P
     assert again.counts() == {"failed": 1, "running": 3}
 
 
-def test_what_was_release_is_taken_at_once(tmp_path: Path) -> None:
+def test_released_trial_can_be_claimed_immediately(tmp_path: Path) -> None:
     queue = queue_of(tmp_path)
     trial = queue.claim()
     queue.release(trial)
@@ -91,7 +91,7 @@ def test_what_was_release_is_taken_at_once(tmp_path: Path) -> None:
     assert again.number == trial.number and queue.is_own(again)
 
 
-def test_one_on_another_machine_is_gone_when_its_count_stands_still(tmp_path: Path, monkeypatch) -> None:
+def test_process_elsewhere_is_dead_when_its_counter_stalls(tmp_path: Path, monkeypatch) -> None:
     from runner.sweep import liveness
 
     clock = [0.0]
@@ -114,7 +114,7 @@ def work(path: Path, storage: str | None) -> None:
 
 
 @pytest.mark.parametrize("kind", ["journal", "sqlite"])
-def test_four_processes_come_to_the_same_total(tmp_path: Path, kind: str) -> None:
+def test_four_processes_reach_the_same_total(tmp_path: Path, kind: str) -> None:
     storage = f"sqlite:///{tmp_path}/study.db" if kind == "sqlite" else None
     count_with(tmp_path, storage)
 
@@ -133,7 +133,7 @@ def count_with(path: Path, storage: str | None) -> None:
     assert len({trial.params["lr"] for trial in queue.trials()}) == 30
 
 
-def test_points_come_first_and_only_once(tmp_path: Path) -> None:
+def test_enqueued_points_come_first_and_only_once(tmp_path: Path) -> None:
     points = [({"lr": 0.001, "n": 2}, "default"), ({"lr": 0.05, "n": 1}, "given")]
     for _ in range(3):
         queue_of(tmp_path).enqueue(points)
@@ -142,7 +142,7 @@ def test_points_come_first_and_only_once(tmp_path: Path) -> None:
     assert [queue.point(queue.claim()) for _ in points] == [point for point, _ in points]
 
 
-def test_best_come_first(tmp_path: Path) -> None:
+def test_best_trials_come_first(tmp_path: Path) -> None:
     queue = queue_of(tmp_path)
     for value in (0.1, 0.9, None, 0.9):
         trial = queue.claim()
@@ -152,7 +152,7 @@ def test_best_come_first(tmp_path: Path) -> None:
     assert queue.front() == []
 
 
-def test_of_several_objectives_the_front_comes_first(tmp_path: Path) -> None:
+def test_pareto_front_comes_first(tmp_path: Path) -> None:
     queue = queue_of(tmp_path, {"val/accuracy": "max", "num_parameters": "min"}, sampler="nsga2")
     for values in ((0.8, 10), (0.9, 100), (0.7, 50), (0.9, 90)):
         trial = queue.claim()
@@ -162,7 +162,7 @@ def test_of_several_objectives_the_front_comes_first(tmp_path: Path) -> None:
     assert [trial.number for trial in queue.best(4)] == [3, 0, 1, 2]
 
 
-def test_torn_line_of_the_journal_is_forgotten(tmp_path: Path) -> None:
+def test_incomplete_journal_line_is_dropped(tmp_path: Path) -> None:
     queue = queue_of(tmp_path)
     queue.point(queue.claim())
     with open(SweepDir(tmp_path).study_path, "ab") as file:

@@ -43,7 +43,7 @@ def view_on(queue, terminal: bool, width: int = 80) -> tuple[SweepView, io.Strin
     return SweepView(queue, ["val/accuracy"], console, max_epochs=6), out
 
 
-def test_elsewhere_a_line_tells_all_of_a_trial(queue, tmp_path):
+def test_plain_output_has_one_line_per_trial(queue, tmp_path):
     view, out = view_on(queue, terminal=False)
     view.ended(running(tmp_path), Outcome("complete", (0.875,)))
     assert out.getvalue() == (
@@ -52,14 +52,14 @@ def test_elsewhere_a_line_tells_all_of_a_trial(queue, tmp_path):
     )
 
 
-def test_failed_trial_says_why(queue, tmp_path):
+def test_failed_trial_reports_the_reason(queue, tmp_path):
     view, out = view_on(queue, terminal=False)
     view.ended(running(tmp_path), Outcome("failed", reason="the loss is\nnot finite"))
     assert "failed (the loss is not finite)" in out.getvalue()
 
 
 @pytest.mark.parametrize("width", [80, 140])
-def test_table_shows_running_trials_and_fits(queue, tmp_path, width):
+def test_table_shows_running_trials_within_the_width(queue, tmp_path, width):
     (tmp_path / "metrics.jsonl").write_text('{"step": 40, "epoch": 1}\n{"step": 50, "epo')
     view, out = view_on(queue, terminal=True, width=width)
     one = running(tmp_path, started_at=time.monotonic() - 3, epoch=2, value=0.8123)
@@ -74,7 +74,7 @@ def test_table_shows_running_trials_and_fits(queue, tmp_path, width):
     assert max(map(len, lines)) <= width
 
 
-def test_time_left_is_reported_once_there_is_something_to_go_by(queue, tmp_path):
+def test_time_left_is_reported_once_it_can_be_estimated(queue, tmp_path):
     view, _ = view_on(queue, terminal=False)
     view._started_at -= 10
     assert view._time_left(4) == "" and view._time_left(5) == ""
@@ -82,7 +82,7 @@ def test_time_left_is_reported_once_there_is_something_to_go_by(queue, tmp_path)
     assert view._time_left(8) == ""
 
 
-def test_short_names_stay_apart():
+def test_short_names_are_unique():
     keys = ["model", "optimizer.lr", "a.dropout", "b.dropout", "model.head.dropout"]
     assert short_names(keys) == {
         "model": "model",

@@ -85,7 +85,7 @@ def reference(preds, targets, num_classes, folder):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_every_number_is_that_of_pycocotools(seed, tmp_path):
+def test_all_statistics_match_pycocotools(seed, tmp_path):
     preds, targets = random_scenes(seed)
     stats, class_map, class_map_50 = reference(preds, targets, 5, tmp_path)
     metric = BoxAveragePrecision(5)
@@ -120,7 +120,7 @@ def scores_of(preds, targets, num_classes=2):
     return metric.compute()
 
 
-def test_all_found_is_one_and_nothing_found_is_zero():
+def test_perfect_detections_score_one_and_none_score_zero():
     truth = [target([[0, 0, 50, 50], [60, 60, 90, 90]], [0, 1])]
     assert scores_of([pred(truth[0]["boxes"].tolist(), [0, 1], [0.9, 0.8])], truth).statistics[
         "map"
@@ -128,7 +128,7 @@ def test_all_found_is_one_and_nothing_found_is_zero():
     assert scores_of([pred([], [], [])], truth).statistics["map"] == 0
 
 
-def test_box_that_fits_by_three_quarters():
+def test_box_with_three_quarters_overlap():
     """IoU 0.75 counts as found at 0.50, 0.55 … 0.75: 6 of 10 thresholds."""
     scores = scores_of([pred([[0, 0, 75, 100]], [0], [0.9])], [target([[0, 0, 100, 100]], [0])])
     assert [scores.statistics[name] for name in ("map_50", "map_75")] == pytest.approx([1, 1])
@@ -136,7 +136,7 @@ def test_box_that_fits_by_three_quarters():
     assert np.isnan(scores.class_map[1])
 
 
-def test_wrong_box_before_the_right_one():
+def test_wrong_box_ranked_before_the_correct_one():
     """Precision is 1/2 at every recall."""
     found = pred([[200, 200, 220, 220], [0, 0, 100, 100]], [0, 0], [0.9, 0.8])
     scores = scores_of([found], [target([[0, 0, 100, 100]], [0])])
@@ -144,28 +144,28 @@ def test_wrong_box_before_the_right_one():
     assert scores.precision.shape == (10, 101, 2) and scores.precision[0, :, 0] == pytest.approx(0.5)
 
 
-def test_finding_a_crowd_is_neither_right_nor_wrong():
+def test_crowd_matches_are_ignored():
     truth = [target([[0, 0, 100, 100], [200, 0, 400, 200]], [0, 0], [False, True])]
     found = [pred([[210, 10, 250, 50], [0, 0, 100, 100]], [0, 0], [0.9, 0.8])]
     assert scores_of(found, truth).statistics["map"] == pytest.approx(1)
 
 
-def test_sizes_without_things_have_no_number():
+def test_size_ranges_without_objects_have_no_value():
     scores = scores_of([pred([[0, 0, 10, 10]], [0], [0.9])], [target([[0, 0, 10, 10]], [0])])
     assert scores.statistics["map_small"] == pytest.approx(1)
     assert "map_medium" not in scores.statistics and "mar_large" not in scores.statistics
 
 
-def test_where_there_was_nothing_to_find_is_missing_number():
+def test_no_ground_truth_gives_no_value():
     scores = scores_of([pred([[0, 0, 10, 10]], [0], [0.9])], [target([], [])])
     assert scores.statistics == {} and np.isnan(scores.class_map).all()
 
 
-def test_no_image_at_all():
+def test_no_images():
     assert BoxAveragePrecision(2).compute().statistics == {}
 
 
-def test_epoch_starts_afresh():
+def test_epoch_resets_the_metrics():
     metric = BoxAveragePrecision(1)
     metric.update(torch.tensor([0]), [pred([[0, 0, 9, 9]], [0], [0.9])], [target([[50, 50, 90, 90]], [0])])
     assert metric.compute().statistics["map"] == 0
@@ -197,7 +197,7 @@ def test_boxes_of_very_large_images_are_compared_in_double_precision(tmp_path):
     assert scores.class_map.tolist() == pytest.approx(class_map) and class_map == pytest.approx([0.8, 0.8])
 
 
-def test_class_without_boxes_counts_in_no_mean(tmp_path):
+def test_class_without_boxes_is_excluded_from_means(tmp_path):
     """The class 1 is predicted but absent: precision and recall are those of class 0 alone, as in
     pycocotools.
     """

@@ -34,7 +34,7 @@ def test_metrics_equal_scikit_learn(num_classes):
         assert found["auroc"] == pytest.approx(area, abs=1e-6)
 
 
-def test_areas_tell_small_probabilities_of_a_rare_class_apart():
+def test_areas_distinguish_small_probabilities_of_a_rare_class():
     torch.manual_seed(0)
     targets = (torch.rand(2000) < 0.05).long()
     logits = torch.randn(2000, 1) + 1.5 * targets[:, None] - 9  # hardly a probability above 0.001
@@ -49,7 +49,7 @@ def test_areas_tell_small_probabilities_of_a_rare_class_apart():
     assert found["pr_auc"] == pytest.approx(sk.average_precision_score(targets, probs), abs=1e-5)
 
 
-def test_metrics_start_afresh_after_each_evaluation():
+def test_metrics_are_reset_after_each_evaluation():
     task = ClassificationTask(nn.Identity(), class_names=["a", "b"])
     right = {"logits": torch.tensor([[2.0, 0.0]]), "targets": torch.tensor([0])}
     wrong = {"logits": torch.tensor([[2.0, 0.0]]), "targets": torch.tensor([1])}
@@ -59,7 +59,7 @@ def test_metrics_start_afresh_after_each_evaluation():
     assert task.compute_metrics("val")["accuracy"] == 1
 
 
-def test_binary_task_agrees_with_two_logits():
+def test_binary_task_matches_two_logits():
     logit = torch.randn(50, 1)
     targets = torch.randint(2, (50,))
     binary = BinaryClassificationTask(nn.Identity(), loss=nn.BCEWithLogitsLoss(), class_names=["no", "yes"])
@@ -78,7 +78,7 @@ def test_binary_takes_one_output_and_exactly_two_classes():
         ClassificationTask.adapt_facts(facts("a"))
 
 
-def test_of_equal_classes_metrics_and_rows_take_the_same():
+def test_metrics_and_rows_break_ties_alike():
     task = ClassificationTask(nn.Identity(), class_names=["cat", "dog", "owl"])
     outputs = {"logits": torch.tensor([[1.0, 0.0, 1.0]]), "targets": torch.tensor([0])}
     task.update_metrics(outputs, "val")
@@ -87,7 +87,7 @@ def test_of_equal_classes_metrics_and_rows_take_the_same():
     assert row["class"] == "cat" and list(row["probs"]) == ["cat", "owl", "dog"]
 
 
-def test_rows_name_the_likeliest_classes_first():
+def test_rows_list_the_most_probable_classes_first():
     task = ClassificationTask(nn.Identity(), class_names=["cat", "dog", "owl"])
     (row,) = task.rows({"logits": torch.tensor([[0.0, 3.0, 1.0]])})
     assert row["class"] == "dog"
@@ -129,7 +129,7 @@ def test_classes_absent_from_a_split_count_as_in_scikit_learn(absent):
 
 
 @pytest.mark.parametrize("only", [0, 1])
-def test_areas_of_a_split_with_one_class(only):
+def test_areas_of_a_single_class_split(only):
     task = BinaryClassificationTask(nn.Identity(), class_names=["no", "yes"])
     task.update_metrics(
         {"logits": torch.tensor([[1.0], [-1.0], [2.0]]), "targets": torch.full((3,), only)}, "val"

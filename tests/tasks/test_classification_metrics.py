@@ -28,7 +28,7 @@ def skewed(count: int = 300) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("score", sorted(SCORES))
-def test_no_other_threshold_is_better(score):
+def test_chosen_threshold_is_optimal(score):
     probs, targets = skewed()
     threshold = best_threshold(probs, targets, score)
     best = SCORES[score](targets.numpy(), (probs >= threshold).long().numpy())
@@ -36,18 +36,18 @@ def test_no_other_threshold_is_better(score):
     assert best == pytest.approx(max(others)) and best > SCORES[score](targets, probs >= 0.5) - 1e-9
 
 
-def test_ties_and_a_single_class_leave_a_threshold_between():
+def test_threshold_with_ties_or_a_single_class():
     assert best_threshold(torch.tensor([0.2, 0.2, 0.8]), torch.tensor([0, 0, 1]), "f1") == pytest.approx(0.5)
     assert best_threshold(torch.tensor([0.2, 0.7]), torch.tensor([0, 0]), "f1") == 0.5
 
 
-def test_bent_probabilities_decide_as_the_threshold_does():
+def test_shifted_probabilities_decide_like_the_threshold():
     probs, _ = skewed()
     both = torch.stack([1 - probs, probs], -1)
     assert torch.equal(shifted(both, 0.05).argmax(-1), (probs >= 0.05).long())
 
 
-def test_probability_at_the_threshold_is_called_the_second_class_by_all():
+def test_probability_at_the_threshold_is_the_second_class():
     task = BinaryClassificationTask(nn.Identity(), class_names=["no", "yes"])
     outputs = {"logits": torch.zeros(4, 1), "targets": torch.ones(4, dtype=torch.long)}
     task.update_metrics(outputs, "val")
@@ -56,7 +56,7 @@ def test_probability_at_the_threshold_is_called_the_second_class_by_all():
     assert [row["class"] for row in task.rows(outputs)] == ["yes"] * 4
 
 
-def test_tuned_task_keeps_the_threshold_with_its_weights():
+def test_tuned_threshold_is_saved_with_the_weights():
     probs, targets = skewed()
     task = BinaryClassificationTask(nn.Identity(), class_names=["no", "yes"], threshold="auto")
     outputs = {"logits": probs.logit()[:, None], "targets": targets}
@@ -77,7 +77,7 @@ def test_tuned_task_keeps_the_threshold_with_its_weights():
     assert float(again.compute_metrics("test")["f1_macro"]) == float(found["f1_macro"])
 
 
-def test_balanced_weights_make_up_for_the_counts():
+def test_balanced_weights_compensate_class_counts():
     assert class_weights("balanced", [10, 30]).tolist() == pytest.approx([2.0, 2 / 3])
     assert class_weights("balanced", [10, 30], power=0).tolist() == [1.0, 1.0]
     halfway = class_weights("balanced", [10, 1000], power=0.5)
@@ -91,7 +91,7 @@ def test_balanced_weights_make_up_for_the_counts():
         class_weights("balanced", [])
 
 
-def test_weighted_loss_is_scikit_learns_on_hard_targets_and_blends_soft_ones():
+def test_weighted_loss_matches_scikit_learn_and_blends_soft_targets():
     torch.manual_seed(0)
     logits, targets = torch.randn(40, 3), torch.randint(3, (40,))
     counts = [30, 6, 4]
@@ -109,7 +109,7 @@ def test_weighted_loss_is_scikit_learns_on_hard_targets_and_blends_soft_ones():
     assert float(task.loss_of(logits, soft)) == pytest.approx(float(task.loss_of(logits, targets)), rel=1e-6)
 
 
-def test_binary_weights_equal_those_of_two_logits():
+def test_binary_weights_match_two_logits():
     torch.manual_seed(0)
     logit, targets = torch.randn(40, 1), torch.randint(2, (40,))
     options = {"class_names": ["a", "b"], "class_counts": [90, 10], "class_weights": "balanced"}

@@ -38,7 +38,7 @@ class Table:
         return float(sum(self.table[number, a, b] for a, b in steps))
 
 
-def test_greedy_takes_the_likeliest_step():
+def test_greedy_chooses_the_most_probable_token():
     model = Table(0)
     for number, found in enumerate(greedy_search(model, torch.tensor([[0], [1]]), 6)):
         last = BEGIN
@@ -48,7 +48,7 @@ def test_greedy_takes_the_likeliest_step():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_wide_beam_finds_the_likeliest_of_all(seed):
+def test_wide_beam_finds_the_most_probable_sequence(seed):
     """Without division by the length; of four tokens and the end at most, or five that have not ended."""
     model, most = Table(seed), 5
     every = [list(t) for n in range(most + 1) for t in itertools.product((4, 5, 6), repeat=n)]
@@ -57,7 +57,7 @@ def test_wide_beam_finds_the_likeliest_of_all(seed):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_beam_of_one_is_greedy_and_neighbours_do_not_matter(seed):
+def test_beam_of_one_is_greedy_and_independent_of_the_batch(seed):
     model = Table(seed)
     source = torch.tensor([[0], [1], [0]])
     assert beam_search(model, source, 6, size=1) == greedy_search(model, source, 6)
@@ -67,7 +67,7 @@ def test_beam_of_one_is_greedy_and_neighbours_do_not_matter(seed):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("search", [greedy_search, beam_search])
-def test_each_sequence_has_its_own_limit(search, seed):
+def test_each_sequence_has_its_own_length_limit(search, seed):
     """Where the end is unlikely, its neighbours would let a sequence grow."""
     model, source = Table(seed), torch.tensor([[0], [1], [0]])
     model.table[:, :, END] -= 3.0

@@ -60,7 +60,7 @@ def test_loss_is_the_sum_of_its_parts():
     }  # fmt: skip
 
 
-def test_held_out_images_have_a_loss_too():
+def test_held_out_images_have_a_loss():
     """The detector is in training for a moment, but for its norms; crowds do not count."""
     seen = {}
 
@@ -85,7 +85,7 @@ def test_held_out_images_have_a_loss_too():
     assert not seen["norm"] and not seen["dropout"] and not own.model.training
 
 
-def test_rows_name_what_is_sure_enough():
+def test_rows_list_confident_detections():
     outputs = task().predict_outputs([torch.zeros(3, 50, 50)] * 2)
     first, second = task().rows(outputs)
     assert first == {
@@ -97,7 +97,7 @@ def test_rows_name_what_is_sure_enough():
     json.dumps([first, second])
 
 
-def test_pictures_have_the_size_of_their_images():
+def test_overlays_have_the_size_of_their_images():
     images = [torch.full((3, 50, 60), 90, dtype=torch.uint8), torch.zeros(3, 33, 44, dtype=torch.uint8)]
     first, second = task().pictures(images, task().predict_outputs(images))
     assert first["picture"].size == (60, 50) and second["picture"].size == (44, 33)
@@ -105,7 +105,7 @@ def test_pictures_have_the_size_of_their_images():
     assert not np.asarray(second["picture"]).any(), "nothing was found"
 
 
-def test_served_answers_are_tensors_of_one_shape():
+def test_served_outputs_are_tensors_of_one_shape():
     own = task()
     answer = own.served(own.predict_outputs(torch.zeros(2, 3, 50, 50)))
     assert answer.shape == (2, 100, 6)
@@ -113,13 +113,13 @@ def test_served_answers_are_tensors_of_one_shape():
     assert (answer[0, 2:] == -1).all() and (answer[1] == -1).all()
 
 
-def test_only_data_with_boxes_will_do():
+def test_data_without_boxes_is_rejected():
     assert DetectionTask.adapt_facts(facts()) == facts()
     with pytest.raises(DataError, match="has no boxes: its task is classification. Use task=classification"):
         DetectionTask.adapt_facts(facts(task="classification", name="digits"))
 
 
-def test_model_is_tried():
+def test_model_is_checked():
     torch.manual_seed(0)
     model = SSDLiteDetector(3, size=64)
     model.backbone.eval()
@@ -184,7 +184,7 @@ def evaluated(tmp_path):
     return own, data, {key: float(value) for key, value in trainer.callback_metrics.items()}
 
 
-def test_evaluation_counts_and_keeps(evaluated):
+def test_evaluation_metrics_and_outputs(evaluated):
     own, data, metrics = evaluated
     truth = [data.splits["val"].source[i][1] for i in range(6)]
     assert 0.3 < metrics["val/map"] < 1 and metrics["val/map"] == pytest.approx(metrics["val/map_50"])
@@ -209,7 +209,7 @@ def test_figures_of_a_split(evaluated, tmp_path):
     assert list(own.figures("test", data)) == []
 
 
-def test_one_batch_is_learned_by_heart():
+def test_overfits_one_batch():
     """Every box of two images found again, with its class and its place."""
     torch.manual_seed(0)
     data = ShapesDetectionDataModule(

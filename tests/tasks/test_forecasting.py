@@ -27,7 +27,7 @@ def make_task(**options):
     return ForecastingTask(Repeats(), **defaults | options)
 
 
-def test_metrics_are_those_of_numpy_and_gaps_do_not_count():
+def test_metrics_match_numpy_and_ignore_gaps():
     task = make_task()
     generator = torch.Generator().manual_seed(0)
     inputs, targets = torch.randn(20, 5, 2, generator=generator), torch.randn(20, 2, 2, generator=generator)
@@ -51,7 +51,7 @@ def test_metrics_are_those_of_numpy_and_gaps_do_not_count():
     assert losses == pytest.approx([np.nanmean(ours[:12] ** 2), np.nanmean(ours[12:] ** 2)], rel=1e-5)
 
 
-def test_batch_of_unknown_values_alone_gives_no_gradient():
+def test_batch_of_missing_values_gives_no_gradient():
     task = ForecastingTask(DLinear(4, 2, [0], kernel_size=1), horizon_steps=2)
     loss = task.compute_loss(
         {"inputs": torch.randn(3, 4, 1), "targets": torch.full((3, 2, 1), float("nan"))}
@@ -60,7 +60,7 @@ def test_batch_of_unknown_values_alone_gives_no_gradient():
     assert loss.item() == 0 and float(task.model.weight.grad.abs().sum()) == 0
 
 
-def test_season_longer_than_a_day_repeats_within_the_horizon():
+def test_season_shorter_than_the_horizon_repeats():
     task = make_task(
         horizon_steps=5, target_columns=[0], target_names=["a"], target_mean=[0.0], target_std=[1.0]
     )
@@ -68,7 +68,7 @@ def test_season_longer_than_a_day_repeats_within_the_horizon():
     assert naive.flatten().tolist() == [5, 6, 7, 5, 6]
 
 
-def test_subtract_last_moves_with_the_level():
+def test_subtract_last_is_invariant_to_the_level():
     class Squares(Repeats):
         def forward(self, inputs):
             return super().forward(inputs) ** 2
@@ -82,7 +82,7 @@ def test_subtract_last_moves_with_the_level():
     assert not torch.allclose(shifted, plain.forecast(inputs) + torch.tensor([-3.0, 10.0]), atol=1)
 
 
-def test_learns_a_batch_by_heart():
+def test_overfits_one_batch():
     torch.manual_seed(0)
     data = WavesDataModule(num_steps=300, input_steps=48, horizon_steps=6, batch_size=8)
     data.setup("fit")

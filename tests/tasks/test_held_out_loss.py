@@ -99,7 +99,7 @@ CASES: dict[str, Callable[[], tuple[Task, dict[str, torch.Tensor]]]] = {
 
 
 @pytest.mark.parametrize("make", CASES.values(), ids=CASES.keys())
-def test_it_does_not_depend_on_the_batch_size(make):
+def test_loss_does_not_depend_on_the_batch_size(make):
     torch.manual_seed(0)
     made = make()
     with torch.no_grad():
@@ -123,7 +123,7 @@ SMOOTHED: dict[str, Callable[[float], tuple[Task, dict[str, torch.Tensor]]]] = {
 
 
 @pytest.mark.parametrize("make", SMOOTHED.values(), ids=SMOOTHED.keys())
-def test_labels_are_smoothed_in_training_alone(make):
+def test_labels_are_smoothed_in_training_only(make):
     (plain, batch), (smooth, _) = made = [make(0.0), make(0.3)]
     smooth.model.load_state_dict(plain.model.state_dict())
     assert split_loss(made[1], 7) == pytest.approx(split_loss(made[0], 7), rel=1e-6)
@@ -147,7 +147,7 @@ def test_loss_of_another_library_is_a_mean_over_images():
         assert split_loss((task, batch), batch_size) == pytest.approx(float(mean), rel=1e-6)
 
 
-def test_dice_of_a_split_counts_all_its_pixels_at_once():
+def test_dice_is_computed_over_all_pixels_of_a_split():
     """Computed in NumPy from the sums of the whole split; the mean of the batches differs."""
     task, batch = segmentation(cross_entropy=0.0, dice=1.0)
     with torch.no_grad():

@@ -14,7 +14,7 @@ from runner.models.recurrent.network import LSTM
 from runner.tasks.labelling import LabellingTask
 
 
-def test_padding_counts_neither_in_loss_nor_in_metrics():
+def test_padding_is_excluded_from_loss_and_metrics():
     torch.manual_seed(0)
     logits, targets = torch.randn(6, 5, 3), torch.randint(3, (6, 5))
     for row, length in enumerate((5, 4, 3, 2, 1, 5)):
@@ -35,7 +35,7 @@ def test_padding_counts_neither_in_loss_nor_in_metrics():
     assert [steps.shape[1] for steps in step.outputs["steps"]] == [5, 4, 3, 2, 1, 5]
 
 
-def test_learns_a_batch_by_heart():
+def test_overfits_one_batch():
     torch.manual_seed(0)
     data = BracketDepthDataModule(num_samples=40, batch_size=16)
     data.setup()

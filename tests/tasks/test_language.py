@@ -38,7 +38,7 @@ def windows(tokens: torch.Tensor, size: int) -> list[dict]:
 
 
 @pytest.mark.parametrize("size", [5, 64])
-def test_perplexity_is_that_of_the_whole_text_however_it_is_cut(size):
+def test_perplexity_does_not_depend_on_the_windows(size):
     tokens = torch.randint(4, VOCAB, (3, 24))
     task = LanguageTask(model())
     logits = task.model(tokens[:, :-1])
@@ -50,7 +50,7 @@ def test_perplexity_is_that_of_the_whole_text_however_it_is_cut(size):
     assert found["bits_per_character"] == pytest.approx(float(reference) / math.log(2) / 2, rel=1e-5)
 
 
-def test_training_carries_the_state_but_no_gradient():
+def test_training_carries_the_state_without_gradients():
     task = LanguageTask(model())
     first, second = windows(torch.randint(4, VOCAB, (2, 11)), 5)
     task.training_step(first, 0)
@@ -63,7 +63,7 @@ def test_training_carries_the_state_but_no_gradient():
     assert torch.equal(task.training_step(first, 0), LanguageTask(task.model).training_step(first, 0))
 
 
-def test_state_of_a_checkpoint_is_dealt_out_like_the_streams():
+def test_checkpointed_state_is_split_over_ranks_like_the_streams():
     whole = torch.arange(2 * 5 * 3.0).view(2, 5, 3)
     parts = [share(whole, rank, 2) for rank in range(2)]
     assert [part.shape[1] for part in parts] == [2, 3] and torch.equal(torch.cat(parts, 1), whole)
@@ -76,7 +76,7 @@ def test_state_of_a_checkpoint_is_dealt_out_like_the_streams():
     assert all(torch.equal(a, b) for a, b in zip(other.carried, task.carried, strict=True))
 
 
-def test_models_that_read_ahead_or_are_none_are_rejected():
+def test_models_that_look_ahead_or_are_not_language_models_are_rejected():
     facts = Facts("language", (8,), VOCAB, extra={"vocab_size": VOCAB})
     LanguageTask.check_model(model(), facts)
     LanguageTask.check_model(GRU(VOCAB, vocab_size=VOCAB, per_step=True), facts)
@@ -88,7 +88,7 @@ def test_models_that_read_ahead_or_are_none_are_rejected():
         LanguageTask.adapt_facts(Facts("classification", (8,), 2))
 
 
-def test_drawing_follows_temperature_and_top_k():
+def test_sampling_uses_temperature_and_top_k():
     logits = torch.full((2000, VOCAB), -4.0)
     logits[:, 0] = 9.0  # padding is never written
     logits[:, 7], logits[:, 8], logits[:, 9] = 2.0, 1.0, 0.0
@@ -102,7 +102,7 @@ def test_drawing_follows_temperature_and_top_k():
     assert colder[8] / colder[7] == pytest.approx(math.exp(-2), rel=0.4)
 
 
-def test_learns_a_text_by_heart_and_writes_it(tmp_path):
+def test_overfits_one_text_and_generates_it(tmp_path):
     poem = "Twas brillig, and the slithy toves did gyre and gimble in the wabe.\n\n" * 12
     (tmp_path / "poem.txt").write_text(poem)
     data = LanguageDataModule(str(tmp_path / "poem.txt"), window=16, batch_size=2, data_dir=str(tmp_path))

@@ -47,7 +47,7 @@ def test_best_checkpoint_has_the_best_value_of_the_chosen_metric(train) -> None:
     assert values[best["step"]] == min(values.values()) == pytest.approx(best["value"])
 
 
-def test_metric_of_training_is_monitored_too(train) -> None:
+def test_training_metric_can_be_monitored(train) -> None:
     code, error = train(
         "data=digits", "model=mlp", "trainer.max_epochs=3", "task.monitor=train/epoch_loss",
         "regularization.early_stopping.patience=2",
@@ -65,7 +65,7 @@ def test_metric_that_the_first_validation_does_not_log_ends_the_run(train) -> No
     assert "task.monitor=val/auroc" in error and "val/accuracy" in error
 
 
-def test_several_regression_targets_are_monitored_by_the_standardised_loss(train) -> None:
+def test_several_targets_are_monitored_by_the_standardised_loss(train) -> None:
     """The mean RMSE is that of the target in large units, whatever becomes of the other."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 2))

@@ -50,13 +50,13 @@ def test_iou_and_dice():
     np.testing.assert_allclose(class_dice(torch.tensor(counts)).numpy(), dice, rtol=1e-6)
 
 
-def test_class_that_is_nowhere_has_no_value():
+def test_absent_class_has_no_value():
     counts = torch.tensor([[3, 1, 0], [0, 4, 0], [0, 0, 0]])
     assert class_iou(counts).isnan().tolist() == [False, False, True]
     assert class_dice(counts).isnan().tolist() == [False, False, True]
 
 
-def test_batches_add_up():
+def test_batches_accumulate():
     metric = PixelConfusion(5)
     preds, targets = masks()
     for image in range(3):

@@ -7,7 +7,7 @@ from torch import nn
 from runner.tasks.regression import RegressionTask
 
 
-def test_loss_is_standardised_and_metrics_are_in_the_datas_unit():
+def test_loss_is_standardised_and_metrics_use_the_data_unit():
     torch.manual_seed(0)
     task = RegressionTask(nn.Identity(), target_mean=[100.0], target_std=[20.0])
     scaled, targets = torch.randn(80, 1), 100 + 20 * torch.randn(80, 1)
@@ -28,7 +28,7 @@ def test_flat_targets_and_rows():
     assert task.rows({"preds": torch.tensor([[3.0]])}) == [{"price": 3.0}]
 
 
-def test_scores_of_several_targets_are_means_over_the_targets():
+def test_scores_are_averaged_over_targets():
     """Pooled, the distance between the targets would count as variance explained."""
     torch.manual_seed(0)
     means, stds = [0.0, 1e4], [1.0, 5.0]
@@ -49,7 +49,7 @@ def test_scores_of_several_targets_are_means_over_the_targets():
     )
 
 
-def test_target_that_is_the_same_in_all_training_samples_is_no_division_by_zero():
+def test_constant_target_does_not_divide_by_zero():
     task = RegressionTask(nn.Identity(), target_mean=[3.0], target_std=[0.0])
     step = task.compute_loss({"inputs": torch.ones(4, 1), "targets": torch.full((4, 1), 3.0)})
     assert step.loss == 1

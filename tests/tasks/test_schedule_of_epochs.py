@@ -35,7 +35,7 @@ class PlainTask(Task):
         ({"max_epochs": 10, "max_steps": 9, "limit_train_batches": 6}, 9, 6),
     ],
 )
-def test_schedule_knows_how_long_an_epoch_is(lengths, total_steps, steps_per_epoch):
+def test_schedule_receives_the_epoch_length(lengths, total_steps, steps_per_epoch):
     told = []
 
     def schedule(optimizer, **known):
@@ -52,7 +52,7 @@ def test_schedule_knows_how_long_an_epoch_is(lengths, total_steps, steps_per_epo
     assert trainer.global_step == total_steps
 
 
-def test_schedule_that_waits_for_validation_waits_for_the_next_one():
+def test_plateau_schedule_waits_for_the_next_validation():
     batches = DataLoader([{"inputs": torch.ones(2), "targets": torch.zeros(1)}] * 4, batch_size=1)
     waiting = partial(plateau, patience=0, factor=0.5, threshold=0.99)
     task = PlainTask(nn.Linear(2, 1), lambda groups: torch.optim.SGD(groups, lr=1e-3), waiting)

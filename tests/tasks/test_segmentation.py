@@ -67,7 +67,7 @@ def reference(task: SegmentationTask, loader: list) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_metrics_are_those_of_numpy(split):
+def test_metrics_match_numpy(split):
     task = SegmentationTask(small(), class_names=NAMES)
     metrics = evaluated(task, list(batches()), split)
     for name, value in reference(task, list(batches())).items():
@@ -75,7 +75,7 @@ def test_metrics_are_those_of_numpy(split):
     assert f"{split}/loss" in metrics
 
 
-def test_classes_that_are_nowhere_are_left_out_of_the_mean():
+def test_absent_classes_are_excluded_from_the_mean():
     model = nn.Conv2d(3, 3, 1)
     with torch.no_grad():
         model.weight.zero_()
@@ -111,7 +111,7 @@ def test_images_of_different_sizes_in_one_batch():
     )
 
 
-def test_only_a_number_an_image_is_kept():
+def test_only_one_value_per_image_is_kept():
     task = SegmentationTask(small(), class_names=NAMES)
     evaluated(task, list(batches()))
     assert {key: tuple(value.shape) for key, value in task.outputs["test"].items()} == {
@@ -136,7 +136,7 @@ def test_loss_is_float32_under_bf16():
     assert step.loss.dtype == torch.float32
 
 
-def test_batch_of_one_that_a_model_cannot_normalise():
+def test_batch_of_one_that_cannot_be_normalised():
     model = nn.Sequential(
         nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3), nn.Upsample(size=(8, 12))
     )
@@ -146,7 +146,7 @@ def test_batch_of_one_that_a_model_cannot_normalise():
         task.training_step(one, 0)
 
 
-def test_rows_tell_the_shares():
+def test_rows_list_the_class_fractions():
     task = SegmentationTask(small(), class_names=NAMES)
     logits = torch.full((1, 3, 2, 5), -1.0)
     logits[0, 1, :, :4], logits[0, 2, :, 4] = 1.0, 1.0
@@ -163,7 +163,7 @@ def test_predictions_of_images_of_any_size():
             assert mask.shape == image.shape[1:] and torch.equal(mask, alone)
 
 
-def test_pictures_are_an_indexed_mask_and_an_overlay():
+def test_images_are_an_indexed_mask_and_an_overlay():
     task = SegmentationTask(small(), class_names=NAMES, class_colors=[[1, 2, 3], [200, 0, 0], [0, 200, 0]])
     mask = torch.tensor([[0, 1, 2], [2, 1, 0]], dtype=torch.uint8)
     (found,) = task.pictures([torch.full((3, 2, 3), 100, dtype=torch.uint8)], {"masks": [mask]})
@@ -172,7 +172,7 @@ def test_pictures_are_an_indexed_mask_and_an_overlay():
     assert found["overlay"].getpixel((1, 0)) == (160, 40, 40)
 
 
-def test_served_are_probabilities():
+def test_served_outputs_are_probabilities():
     task = SegmentationTask(small(), class_names=NAMES)
     probs = task.served(task.predict_outputs(torch.randn(2, 3, 6, 7)))
     assert probs.shape == (2, 3, 6, 7)
@@ -203,7 +203,7 @@ def test_models_that_do_not_fit_are_rejected(model, message):
         SegmentationTask.check_model(model, facts())
 
 
-def test_models_that_fit_stay_as_they_were():
+def test_compatible_models_are_unchanged():
     model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
     SegmentationTask.check_model(model, facts())
     assert model.training and model[1].num_batches_tracked == 0

@@ -37,7 +37,7 @@ OVERRIDES = [
 
 
 @pytest.mark.parametrize("loss", [{}, {"cross_entropy": 0.5, "dice": 1.0, "focal": 1.0}, {"jaccard": 1.0}])
-def test_learns_a_batch_by_heart(loss):
+def test_overfits_one_batch(loss):
     torch.manual_seed(0)
     data = ShapesSegmentationDataModule(num_train=4, num_val=2, num_test=0, image_size=32, batch_size=4)
     data.setup("fit")
@@ -68,7 +68,7 @@ def test_resumed_equals_uninterrupted(more, assert_resumed_equals_uninterrupted)
 
 
 @pytest.mark.parametrize("transfer", ["frozen", "finetune"])
-def test_transfer_holds_the_encoder_and_trains_decoder_and_head(transfer, tmp_path, train_interrupted):
+def test_transfer_freezes_the_encoder_and_trains_decoder_and_head(transfer, tmp_path, train_interrupted):
     fresh = UnetSegmenter(4, encoder_depth=3, decoder_channels=[8, 8, 8])
     torch.save(
         {f"encoder.{name}": value for name, value in fresh.encoder.state_dict().items()}, tmp_path / "w.pt"

@@ -17,7 +17,7 @@ from runner.tasks.seq2seq import Seq2SeqTask
 from runner.tasks.seq2seq_figures import attention_of
 
 
-def test_learns_a_batch_by_heart_and_says_it():
+def test_overfits_one_batch_and_decodes_it():
     torch.manual_seed(0)
     data = DatesDataModule(num_train=16, num_val=4, num_test=0, batch_size=16)
     data.setup()
@@ -37,7 +37,7 @@ def test_learns_a_batch_by_heart_and_says_it():
     assert [row["text"] for row in rows] == batch["references"]
 
 
-def test_bleu_and_loss_are_those_of_the_whole_split():
+def test_bleu_and_loss_are_computed_over_the_whole_split():
     torch.manual_seed(0)
     data = DatesDataModule(num_train=16, num_val=10, num_test=0, eval_batch_size=4)
     data.setup()
@@ -67,7 +67,7 @@ class Endless(nn.Module):
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_how_long_an_endless_text_gets_does_not_depend_on_its_neighbours(beam_size):
+def test_length_limit_is_independent_of_the_batch(beam_size):
     task = Seq2SeqTask(Endless())
     task.decode = len
     assert task.texts(torch.tensor([[5, 5, 0, 0, 0, 0], [5] * 6]), beam_size) == [14, 22]
@@ -81,7 +81,7 @@ def test_other_data_and_models_are_rejected():
         Seq2SeqTask.adapt_facts(Facts("classification", (7,), 2))
 
 
-def test_attention_is_of_what_is_written():
+def test_attention_covers_the_output_tokens():
     torch.manual_seed(0)
     data = DatesDataModule(num_train=16, num_val=4, num_test=0)
     data.setup()

@@ -22,7 +22,7 @@ def text(tmp_path):
     return path
 
 
-def test_words_of_a_kind_are_nearest(text, tmp_path):
+def test_related_words_are_nearest(text, tmp_path):
     torch.manual_seed(0)
     data = WordPairsDataModule(str(text), window=3, frequent=0.5, data_dir=str(tmp_path), batch_size=256)
     data.setup("fit")
@@ -47,7 +47,7 @@ def test_words_of_a_kind_are_nearest(text, tmp_path):
     assert {name for name, _ in task.figures("val", data)} == {"neighbours", "projection"}
 
 
-def test_loss_and_accuracy_are_those_of_their_definition():
+def test_loss_and_accuracy_match_their_definition():
     task = WordVectorsTask(SkipGram(9, 4))
     torch.nn.init.normal_(task.model.neighbours.weight)
     torch.nn.init.normal_(task.model.embedding.weight)
@@ -65,7 +65,7 @@ def test_loss_and_accuracy_are_those_of_their_definition():
     )
 
 
-def test_pairs_with_an_unknown_word_do_not_count():
+def test_pairs_with_an_unknown_word_are_ignored():
     task = WordVectorsTask(SkipGram(9, 1))
     task.model.embedding.weight.data[:] = 1.0
     task.model.neighbours.weight.data[:, 0] = torch.arange(9.0)
@@ -77,7 +77,7 @@ def test_pairs_with_an_unknown_word_do_not_count():
     assert task.compute_metrics("val")["accuracy"] == 0.5
 
 
-def test_plane_is_that_of_most_variance():
+def test_plane_has_the_largest_variance():
     vectors = np.random.default_rng(0).normal(size=(50, 5)) * [1, 9, 1, 4, 1]
     plane = principal_plane(vectors)
     assert abs(np.corrcoef(plane[:, 0], vectors[:, 1])[0, 1]) > 0.99

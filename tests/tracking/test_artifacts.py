@@ -8,7 +8,7 @@ def names(run, has_ended, checkpoints=False):
     return {str(path) for path in files_of(run, has_ended, checkpoints)}
 
 
-def test_before_the_end_only_what_is_settled(make_run):
+def test_only_final_files_are_sent_before_the_end(make_run):
     run = make_run(state=None)
     write_text(run.plots / "loss.png", "x")
     write_text(run.results_path, "{}")
@@ -16,7 +16,7 @@ def test_before_the_end_only_what_is_settled(make_run):
     assert names(run, has_ended=False) - {"git.diff"} == settled
 
 
-def test_behind_the_end_everything_but_the_mirrors_own(make_run):
+def test_everything_but_mirror_files_is_sent_after_the_end(make_run):
     run = make_run()
     for own in ("logs/tracking.log", "logs/system.jsonl", ".tracking.lock", "x.tmp", "tracking.json"):
         write_text(run.path / own, "x")
@@ -29,5 +29,5 @@ def test_behind_the_end_everything_but_the_mirrors_own(make_run):
     }  # fmt: skip
 
 
-def test_checkpoints_when_asked_for(make_run):
+def test_checkpoints_are_sent_when_requested(make_run):
     assert "checkpoints/step-00000010.ckpt" in names(make_run(), has_ended=True, checkpoints=True)

@@ -16,7 +16,7 @@ from runner.tracking.artifacts import dataset_input, profile_of, source_of
         ("", "code"),
     ],
 )
-def test_kind_of_source(source, kind):
+def test_source_type(source, kind):
     assert source_of(source)[0] == kind
 
 
@@ -25,7 +25,7 @@ def test_profile_counts_the_classes():
     assert profile_of(facts) == {"num_train": 3, "num_classes": 2, "class_counts": {"cat": 1, "dog": 2}}
 
 
-def test_input_that_mlflow_takes():
+def test_input_accepted_by_mlflow():
     from mlflow.utils.validation import _validate_dataset_inputs
 
     facts = {"name": "n" * 900, "source": "x", "digest": "sha256:" + "0" * 64, "input_shape": [3, 8, 8]}
@@ -37,7 +37,7 @@ def test_input_that_mlflow_takes():
     assert features[0]["tensor-spec"]["shape"] == [-1, 3, 8, 8]
 
 
-def test_facts_without_a_digest_get_one_of_their_own():
+def test_facts_without_a_digest_get_one():
     first = dataset_input({"name": "a", "num_train": 1}).dataset.digest
     second = dataset_input({"name": "a", "num_train": 2}).dataset.digest
     assert first and first != second

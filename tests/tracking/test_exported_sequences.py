@@ -92,7 +92,7 @@ def is_fast(
     ("kind", "pooling", "bidirectional", "num_layers", "steps"),
     [pytest.param(*one, marks=[] if is_fast(*one) else pytest.mark.slow) for one in ALL],
 )
-def test_one_answer_for_a_sequence(kind, pooling, bidirectional, num_layers, steps):
+def test_output_per_sequence(kind, pooling, bidirectional, num_layers, steps):
     options = {"pooling": pooling, "bidirectional": bidirectional, "num_layers": num_layers}
     model = made(kind, 3, **steps, **options)
     assert_exported_alike(ClassificationTask(model, class_names=["a", "b", "c"]), steps)
@@ -100,14 +100,14 @@ def test_one_answer_for_a_sequence(kind, pooling, bidirectional, num_layers, ste
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("bidirectional", "num_layers"), [(False, 1), (True, 1), (True, 3)])
-def test_answer_for_each_step(kind, bidirectional, num_layers):
+def test_output_per_step(kind, bidirectional, num_layers):
     model = made(kind, 3, **TOKENS, per_step=True, bidirectional=bidirectional, num_layers=num_layers)
     assert_exported_alike(LabellingTask(model, class_names=["a", "b", "c"]), TOKENS, per_step=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pooling", ["last", "max"])
-def test_values_and_two_classes(kind, pooling):
+def test_numeric_inputs_and_two_classes(kind, pooling):
     model = made(kind, 1, **NUMBERS, pooling=pooling, bidirectional=True)
     assert_exported_alike(RegressionTask(model, target_mean=[3.0], target_std=[2.0]), NUMBERS)
     assert_exported_alike(BinaryClassificationTask(model, class_names=["a", "b"]), NUMBERS)
@@ -137,7 +137,7 @@ def test_forecasts(kind, bidirectional):
 
 @pytest.mark.parametrize("steps", [TOKENS, NUMBERS], ids=["tokens", "numbers"])
 @pytest.mark.parametrize("length", [1, 5])
-def test_mlflow_takes_any_length(make_run, root, steps, length):
+def test_mlflow_model_accepts_any_length(make_run, root, steps, length):
     import mlflow
 
     client = open_store(default_uri(root))
@@ -156,7 +156,7 @@ def test_mlflow_takes_any_length(make_run, root, steps, length):
 
 
 @pytest.mark.parametrize("units", ["lstm", "gru", "rnn"])
-def test_training_does_not_see_the_shapes_of_the_export(units):
+def test_export_does_not_affect_training_shapes(units):
     """After an export PyTorch's own kernels are back."""
     before = [
         dict(getattr(torch.ops.aten, name).input.py_kernels)

@@ -17,7 +17,7 @@ def test_nested_containers_become_dotted_keys():
     }
 
 
-def test_values_are_spelled_as_the_command_line_takes_them():
+def test_values_are_formatted_as_overrides():
     config = {"a": None, "b": True, "c": 1e-3, "d": "text", "e": [1, "x"], "f": {}, "g": []}
     assert params_of(config) == {
         "a": "null",
@@ -30,24 +30,24 @@ def test_values_are_spelled_as_the_command_line_takes_them():
     }
 
 
-def test_value_that_waits_for_the_facts_is_left_out():
+def test_value_that_depends_on_facts_is_omitted():
     assert params_of({"n": "${facts:num_outputs}", "m": "${regularization.dropout}", "k": 3}) == {"k": "3"}
 
 
-def test_long_value_is_kept_and_one_too_long_says_where_it_is_whole():
+def test_too_long_value_is_truncated_with_a_reference():
     params = params_of({"fits": "x" * MAX_VALUE_LENGTH, "long": "y" * 20_000})
     assert params["fits"] == "x" * MAX_VALUE_LENGTH
     assert len(params["long"]) == MAX_VALUE_LENGTH
     assert params["long"].endswith(" … [20000 characters; whole in the artifact config.yaml]")
 
 
-def test_password_in_an_address_is_not_shown():
+def test_password_in_a_uri_is_not_shown():
     params = params_of({"tracking": {"uri": "https://me:secret@host.example:5000/x"}, "mail": "a@b"})
     assert params == {"tracking.uri": "https://…@host.example:5000/x", "mail": "a@b"}
 
 
 @pytest.mark.parametrize("key", ["train/loss", "val/f1 class:3", "test/größe", "a-b_c.d"])
-def test_key_that_mlflow_takes_stays(key):
+def test_valid_mlflow_key_is_unchanged(key):
     assert valid_key(key) == key
 
 
@@ -61,5 +61,5 @@ def test_other_keys_become_valid(key):
     assert made != key
 
 
-def test_two_keys_do_not_fall_together():
+def test_different_keys_stay_different():
     assert valid_key("iou[cat]") != valid_key("iou(cat)")

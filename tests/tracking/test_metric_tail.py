@@ -19,7 +19,7 @@ def read(path: Path, state: TailState) -> list[tuple[int, str, float]]:
     return points
 
 
-def test_reads_what_is_new(tmp_path):
+def test_only_new_lines_are_read(tmp_path):
     journal = Journal(tmp_path / "metrics.jsonl")
     state = TailState()
     assert read(journal.path, state) == []
@@ -32,7 +32,7 @@ def test_reads_what_is_new(tmp_path):
     assert read(journal.path, state) == [(1, "a", 3.0)]
 
 
-def test_line_that_is_half_written_waits(tmp_path):
+def test_incomplete_line_is_deferred(tmp_path):
     path = tmp_path / "metrics.jsonl"
     state = TailState()
     path.write_text('{"step":0,"epoch":0,"time":1.0,"metrics":{"a":1.0}}\n{"step":1,"epo')
@@ -43,7 +43,7 @@ def test_line_that_is_half_written_waits(tmp_path):
     assert point[:2] == (1, "a")
 
 
-def test_resumed_run_repeats_nothing(tmp_path):
+def test_resumed_run_sends_no_duplicates(tmp_path):
     journal = Journal(tmp_path / "metrics.jsonl")
     state = TailState()
     for step in range(10):
@@ -59,7 +59,7 @@ def test_resumed_run_repeats_nothing(tmp_path):
     assert read(journal.path, state) == [(10, "a", 10.0), (11, "a", 11.0), (12, "a", 12.0)]
 
 
-def test_cut_file_that_is_longer_again_is_noticed(tmp_path):
+def test_truncated_and_regrown_file_is_detected(tmp_path):
     """Regrown beyond where it was read to: an offset alone would skip points."""
     journal = Journal(tmp_path / "metrics.jsonl")
     state = TailState()

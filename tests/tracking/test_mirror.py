@@ -20,7 +20,7 @@ def client(root):
     return open_store(default_uri(root))
 
 
-def test_finished_run_is_wholly_there(make_run, client, history):
+def test_finished_run_is_complete(make_run, client, history):
     run = make_run()
     report = sync(run)
     assert (report.error, report.refused, report.complete, report.status) == (None, [], True, "FINISHED")
@@ -44,7 +44,7 @@ def test_finished_run_is_wholly_there(make_run, client, history):
     assert [file.path for file in client.list_artifacts(report.run_id, "plots")] == ["plots/loss.png"]
 
 
-def test_artifacts_lie_beside_the_runs(make_run, client, root):
+def test_artifacts_are_stored_next_to_the_runs(make_run, client, root):
     report = sync(make_run())
     assert (root / "mlartifacts" / report.run_id / "artifacts" / "config.yaml").is_file()
 
@@ -58,14 +58,14 @@ def test_second_pass_sends_nothing(make_run, client):
     assert len(client.search_runs(["1"])) == 1
 
 
-def test_time_of_a_point_is_the_journals(make_run, client):
+def test_point_timestamps_come_from_the_journal(make_run, client):
     run = make_run(steps=1)
     written = read_json(run.metrics_path)["time"]
     (point,) = client.get_metric_history(sync(run).run_id, "train/loss")
     assert point.timestamp == pytest.approx(written * 1000, abs=1)
 
 
-def test_numbers_that_are_none_and_names_mlflow_rejects(make_run, client):
+def test_non_finite_values_and_invalid_metric_names(make_run, client):
     run = make_run(state=None)
     journal = Journal(run.metrics_path)
     journal.log(10, 2, {"val/nan": math.nan, "val/inf": math.inf, "val/-inf": -math.inf, "val/iou[cat]": 0.5})
@@ -82,7 +82,7 @@ def test_numbers_that_are_none_and_names_mlflow_rejects(make_run, client):
     ("state", "expected"),
     [("finished", "FINISHED"), ("failed", "FAILED"), ("interrupted", "KILLED"), (None, "RUNNING")],
 )
-def test_end_is_reported_truthfully(make_run, client, state, expected):
+def test_end_status_is_correct(make_run, client, state, expected):
     report = sync(make_run(state=state))
     run = client.get_run(report.run_id)
     assert run.info.status == report.status == expected
@@ -91,7 +91,7 @@ def test_end_is_reported_truthfully(make_run, client, state, expected):
         assert run.data.tags["runner.reason"] == "because"
 
 
-def test_run_whose_process_vanished_is_killed(make_run, client):
+def test_run_of_a_vanished_process_is_marked_killed(make_run, client):
     run = make_run(state=None)
     write_json(run.status_path, read_json(run.status_path) | {"pid": 2**22 + 1, "pid_started_at": 1.0})
     report = sync(run)
@@ -100,7 +100,7 @@ def test_run_whose_process_vanished_is_killed(make_run, client):
     assert info.end_time == pytest.approx(run.metrics_path.stat().st_mtime * 1000, abs=5000)
 
 
-def test_resumed_run_continues_in_the_same_entry(make_run, client, history, log_steps):
+def test_resumed_run_continues_the_same_mlflow_run(make_run, client, history, log_steps):
     run = make_run(steps=10, state="interrupted")
     first = sync(run)
     write_status(run, state="running")
@@ -130,7 +130,7 @@ def test_parameter_changed_by_a_resume_becomes_a_tag(make_run, client, config_te
     assert sync(run).tags == 0
 
 
-def test_values_that_wait_for_the_facts_follow_once_they_are_known(make_run, client, config_text):
+def test_values_that_depend_on_facts_are_sent_once_known(make_run, client, config_text):
     run = make_run(state=None)
     waiting = config_text().replace("in_features: 64", "in_features: '${facts:in_features}'")
     write_text(run.config_path, waiting)
@@ -141,14 +141,14 @@ def test_values_that_wait_for_the_facts_follow_once_they_are_known(make_run, cli
     assert client.get_run(report.run_id).data.params["model.in_features"] == "64"
 
 
-def test_more_points_than_one_request_takes(make_run, client, history):
+def test_more_points_than_fit_into_one_request(make_run, client, history):
     run = make_run(steps=1700)
     report = sync(run)
     assert report.points == 3400
     assert len(history(client, report.run_id, "train/lr")) == 1700
 
 
-def test_mirror_killed_before_it_noted_what_it_sent_doubles_nothing(make_run, client, history, log_steps):
+def test_mirror_killed_before_saving_its_state_sends_no_duplicates(make_run, client, history, log_steps):
     run = make_run(steps=5, state=None)
     first = sync(run)
     before = run.tracking_path.read_bytes()
@@ -160,7 +160,7 @@ def test_mirror_killed_before_it_noted_what_it_sent_doubles_nothing(make_run, cl
     assert history(client, first.run_id, "train/loss") == [(step, 1 / (step + 1)) for step in range(9)]
 
 
-def test_mirror_killed_just_behind_making_the_entry_finds_it_again(make_run, client, history):
+def test_mirror_killed_after_creating_the_run_finds_it_again(make_run, client, history):
     run = make_run()
     first = sync(run)
     write_json(run.tracking_path, {"token": read_state(run).token})
@@ -170,7 +170,7 @@ def test_mirror_killed_just_behind_making_the_entry_finds_it_again(make_run, cli
     assert len(history(client, first.run_id, "train/loss")) == 10
 
 
-def test_store_that_was_lost_is_made_again(make_run, root, empty_store):
+def test_lost_store_is_recreated(make_run, root, empty_store):
     run = make_run()
     first = sync(run)
     shutil.copy(empty_store, root / "another.db")
@@ -181,7 +181,7 @@ def test_store_that_was_lost_is_made_again(make_run, root, empty_store):
     assert sync(run).uri.endswith("another.db")
 
 
-def test_run_unknown_to_its_store_is_sent_whole(make_run, client):
+def test_run_unknown_to_its_store_is_sent_completely(make_run, client):
     run = make_run()
     sync(run)
     state = read_json(run.tracking_path) | {"run_id": "0" * 32}
@@ -202,7 +202,7 @@ def test_run_deleted_in_the_dashboard_stays_deleted(make_run, client, log_steps)
     assert sync(run).points == 4
 
 
-def test_experiment_in_the_bin_is_taken_out(make_run, client):
+def test_deleted_experiment_is_restored(make_run, client):
     sync(make_run("one"))
     client.delete_experiment("1")
     report = sync(make_run("two"))
@@ -210,7 +210,7 @@ def test_experiment_in_the_bin_is_taken_out(make_run, client):
     assert client.get_experiment("1").lifecycle_stage == "active"
 
 
-def test_store_that_cannot_be_reached_is_reported_and_nothing_is_lost(make_run, client, monkeypatch):
+def test_unreachable_store_is_reported_and_nothing_is_lost(make_run, client, monkeypatch):
     run = make_run()
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     report = sync(run, "http://127.0.0.1:9")
@@ -230,7 +230,7 @@ def test_changed_file_is_sent_again(make_run, client, tmp_path):
     assert open(local).read() == "a better picture"
 
 
-def test_before_the_worker_is_done_the_end_is_not_final(make_run):
+def test_end_is_not_final_before_the_worker_exits(make_run):
     run = make_run()
     report = Mirror(run).sync(final=False)
     assert (report.status, report.complete) == ("FINISHED", False)

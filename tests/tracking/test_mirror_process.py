@@ -59,12 +59,12 @@ def is_gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def test_starting_costs_the_worker_no_mlflow():
+def test_starting_does_not_import_mlflow_in_the_worker():
     code = "import sys, runner.tracking; sys.exit('mlflow' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
-def test_run_that_finishes(make_run, client, log_steps, history):
+def test_run_is_mirrored_until_it_finishes(make_run, client, log_steps, history):
     run = make_run(state=None)
     started = time.monotonic()
     handle = start(run, read_config(run))
@@ -82,7 +82,7 @@ def test_run_that_finishes(make_run, client, log_steps, history):
     assert "report.html" in {file.path for file in client.list_artifacts(run_id)}
 
 
-def test_worker_killed_ends_its_run_truthfully(make_run, client, history):
+def test_killed_worker_ends_its_run_as_killed(make_run, client, history):
     run = make_run(state=None)
     worker = subprocess.Popen([sys.executable, "-c", WORKER, str(run.path)], stdout=subprocess.PIPE)
     mirror_pid = int(worker.stdout.readline())
@@ -98,7 +98,7 @@ def test_worker_killed_ends_its_run_truthfully(make_run, client, history):
     assert history(client, run_id, "train/loss") == [(step, 1 / (step + 1)) for step in range(num_steps)]
 
 
-def test_store_out_of_reach_does_not_hold_the_worker(make_run):
+def test_unreachable_store_does_not_block_the_worker(make_run):
     run = make_run(uri="http://127.0.0.1:9")
     handle = start(run, read_config(run))
     wait_for(lambda: b"not sent" in (run.logs / "tracking.log").read_bytes())
@@ -115,7 +115,7 @@ def test_store_out_of_reach_does_not_hold_the_worker(make_run):
     assert "see " in handle.note()
 
 
-def test_signal_to_the_whole_job_does_not_end_the_mirror_before_the_worker(make_run):
+def test_signal_to_the_job_does_not_end_the_mirror_before_the_worker(make_run):
     run = make_run(state=None)
     handle = start(run, read_config(run))
     wait_for(lambda: read_state(run).tails)
@@ -160,7 +160,7 @@ def test_system_metrics_are_sampled_and_mirrored(make_run, config_text, client):
     assert sync(run).points == 0  # none was taken behind the last pass
 
 
-def test_without_tracking_is_missing_process(make_run):
+def test_no_process_without_tracking(make_run):
     handle = start(make_run(), {"tracking": {"enabled": False}})
     assert handle.process is None
     assert handle.finish()

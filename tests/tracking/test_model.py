@@ -75,7 +75,7 @@ def give_model(monkeypatch, load) -> None:
 
 
 @pytest.mark.parametrize("num_examples", [1, 2, 5])
-def test_what_is_logged_predicts_the_same_for_any_batch(make_run, client, module, inputs, num_examples):
+def test_logged_model_predicts_the_same_for_any_batch(make_run, client, module, inputs, num_examples):
     import mlflow
 
     run_id = sync(make_run()).run_id
@@ -116,7 +116,7 @@ def test_model_of_a_run_is_logged_once_for_a_checkpoint(make_run, client, module
     assert log_model(run).model_id != first.model_id
 
 
-def test_model_that_cannot_be_traced_is_reported_and_not_tried_again(make_run, client, monkeypatch):
+def test_untraceable_model_is_reported_and_not_retried(make_run, client, monkeypatch):
     give_model(monkeypatch, lambda run: (Untraceable(), np.zeros((2, 4), np.float32), "values"))
     run = make_run()
     run_id = sync(run).run_id
@@ -128,7 +128,7 @@ def test_model_that_cannot_be_traced_is_reported_and_not_tried_again(make_run, c
     assert log_model(run) == report
 
 
-def test_runs_that_have_no_model(make_run):
+def test_runs_without_a_model(make_run):
     assert log_model(make_run("going", state=None)).reason == "the run has not finished"
     run = make_run("done")
     assert log_model(run).reason == "the run is not in MLflow"
@@ -138,7 +138,7 @@ def test_runs_that_have_no_model(make_run):
 
 
 @pytest.mark.slow
-def test_mlflow_serves_it(make_run, client, module, inputs, root):
+def test_mlflow_serves_the_model(make_run, client, module, inputs, root):
     run_id = sync(make_run()).run_id
     model_id = log_torch_model(client, run_id, module, inputs)
     port = free_port()

@@ -22,7 +22,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize("more", [[], ["folds=2"]])
-def test_neither_a_failed_run_nor_a_process(tmp_path, monkeypatch, capsys, more):
+def test_rejected_run_leaves_no_failed_run_and_no_process(tmp_path, monkeypatch, capsys, more):
     started = []
 
     def noted(run, config):

@@ -38,7 +38,7 @@ def num_shipped(run) -> int:
     return tail.last["train/loss"][0] if tail and tail.last else -1
 
 
-def test_server_killed_in_mid_run_costs_no_point(make_run, root, log_steps, history):
+def test_server_killed_during_a_run_loses_no_point(make_run, root, log_steps, history):
     port = free_port()
     server = Server(default_uri(root), str(root), port)
     try:
@@ -77,7 +77,7 @@ def test_server_killed_in_mid_run_costs_no_point(make_run, root, log_steps, hist
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(2))
-def test_server_killed_at_random_moments_again_and_again(make_run, root, log_steps, history, seed):
+def test_server_killed_repeatedly_at_random_times(make_run, root, log_steps, history, seed):
     rng = random.Random(seed)
     port = free_port()
     run = make_run(steps=0, state=None, uri=f"http://{HOST}:{port}")
@@ -106,7 +106,7 @@ def test_server_killed_at_random_moments_again_and_again(make_run, root, log_ste
     assert client.get_run(run_id).info.status == "KILLED"
 
 
-def test_server_ends_with_the_process_that_started_it(root):
+def test_server_exits_with_its_parent_process(root):
     """Also when that one is killed without a word."""
     code = (
         "import sys; from runner.tracking.server import Server, free_port\n"
@@ -125,7 +125,7 @@ def test_server_ends_with_the_process_that_started_it(root):
     assert alive == []
 
 
-def test_server_that_cannot_start_says_why(root):
+def test_server_start_failure_is_reported(root):
     server = Server("nonsense://store", str(root), free_port())
     with server, pytest.raises(RunnerError, match="ended immediately"):
         server.wait_ready()

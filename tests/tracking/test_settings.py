@@ -9,7 +9,7 @@ from runner.config.tracking import Tracking
 from runner.tracking.settings import check, read_config, read_settings
 
 
-def test_config_without_the_node_mirrors_nothing():
+def test_config_without_tracking_node_mirrors_nothing():
     assert not Tracking.from_config({}).enabled
     assert not Tracking.from_config({"tracking": None}).enabled
     assert not Tracking.from_config(None).enabled
@@ -27,7 +27,7 @@ def test_options_of_the_group_are_the_settings():
 @pytest.mark.parametrize(
     "uri", [None, "http://127.0.0.1:5000", "sqlite:////x/mlflow.db", "postgresql+psycopg2://h/d"]
 )
-def test_stores_that_can_be_written(uri):
+def test_writable_stores(uri):
     assert check(Tracking(uri=uri)) == []
 
 
@@ -42,7 +42,7 @@ def test_empty_experiment_is_rejected():
     assert "tracking.experiment" in problem
 
 
-def test_read_from_a_run(make_run):
+def test_settings_are_read_from_a_run(make_run):
     run = make_run(uri="http://127.0.0.1:1")
     assert read_settings(run).uri == "http://127.0.0.1:1"
     assert read_config(run)["model"]["hidden_sizes"] == [128, 64]

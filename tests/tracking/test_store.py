@@ -33,7 +33,7 @@ def open_and_write(root: str, barrier, outcomes) -> None:
         outcomes.put(repr(error))
 
 
-def test_six_processes_make_one_store(tmp_path, empty_store):
+def test_six_processes_create_one_store(tmp_path, empty_store):
     """MLflow alone: most of them crash in its migrations. (``empty_store`` imported all that is forked
     here.)"""
     fork = multiprocessing.get_context("fork")
@@ -67,7 +67,7 @@ def test_twenty_runs_start_at_once_on_a_fresh_store(make_run, root):
     assert {len(client.get_metric_history(run.info.run_id, "train/loss")) for run in found} == {10}
 
 
-def test_maker_killed_half_way_leaves_no_half_store(tmp_path):
+def test_killed_creation_leaves_no_partial_store(tmp_path):
     (tmp_path / ".mlflow.db.new").write_bytes(b"half a database")
     (tmp_path / "mlflow.db").touch()
     make_store(default_uri(tmp_path))
@@ -75,7 +75,7 @@ def test_maker_killed_half_way_leaves_no_half_store(tmp_path):
     assert not (tmp_path / ".mlflow.db.new").exists()
 
 
-def test_store_of_another_version_says_what_to_do(root):
+def test_store_of_another_version_is_reported_with_a_remedy(root):
     connection = sqlite3.connect(root / "mlflow.db")
     connection.execute("UPDATE alembic_version SET version_num = '0'")
     connection.commit()
@@ -84,7 +84,7 @@ def test_store_of_another_version_says_what_to_do(root):
         open_store(default_uri(root))
 
 
-def test_where_things_lie(tmp_path, monkeypatch):
+def test_paths_and_uris(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert root_of(RunDir("runs/one")) == tmp_path / "runs"
     assert root_of(RunDir("runs/study/trials/7")) == tmp_path / "runs"

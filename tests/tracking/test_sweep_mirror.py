@@ -73,7 +73,7 @@ def test_parent_and_a_child_for_each_trial(sweep, root):
     )
 
 
-def test_passes_again_send_each_value_once_also_from_another_process(sweep, root):
+def test_repeated_passes_send_each_value_once_across_processes(sweep, root):
     for _ in range(2):
         mirror = SweepMirror(sweep)  # as another process would: nothing in memory
         assert mirror.pass_once(final=True) and mirror.pass_once(final=True)
@@ -84,7 +84,7 @@ def test_passes_again_send_each_value_once_also_from_another_process(sweep, root
     assert sorted(best) == [(0, 0.90), (1, 0.95), (4, 0.95), (5, 0.95), (6, 0.95)]
 
 
-def test_page_and_the_pictures_are_artifacts_of_the_parent(root):
+def test_page_and_plots_are_artifacts_of_the_parent(root):
     sweep = made_sweep(root, TRIALS[:1])
     mirror = SweepMirror(sweep)
     assert mirror.pass_once(final=True)
@@ -95,7 +95,7 @@ def test_page_and_the_pictures_are_artifacts_of_the_parent(root):
     assert "plots/history.png" in {item.path for item in client.list_artifacts(mirror.parent.run_id, "plots")}
 
 
-def test_parent_that_was_killed_before_it_was_written_down_is_found_again(sweep, root):
+def test_parent_created_before_a_kill_is_found_again(sweep, root):
     parent = ParentRun(sweep)
     parent.open()
     state = read_json(sweep.tracking_path)
@@ -106,7 +106,7 @@ def test_parent_that_was_killed_before_it_was_written_down_is_found_again(sweep,
     assert list(all_runs(root)) == ["s"]
 
 
-def test_mark_of_the_best_moves(root):
+def test_best_tag_moves(root):
     sweep = made_sweep(root, [("complete", [0.5], mlp(0.1))])
     assert SweepMirror(sweep).pass_once(final=True)
     assert all_runs(root)["s/0"].data.tags[BEST] == "true"
@@ -119,7 +119,7 @@ def test_mark_of_the_best_moves(root):
     assert BEST not in runs["s/0"].data.tags and runs["s/1"].data.tags[BEST] == "true"
 
 
-def test_sweep_that_runs_stays_running_and_then_ends(sweep, root):
+def test_running_sweep_stays_running_until_it_ends(sweep, root):
     set_state(sweep, state="running", pid=os.getpid(), pid_started_at=process_started_at(os.getpid()))
     write_status(sweep.trial(0), state="running")
     mirror = SweepMirror(sweep)
@@ -133,7 +133,7 @@ def test_sweep_that_runs_stays_running_and_then_ends(sweep, root):
     assert {run.info.status for run in all_runs(root).values()} == {"FINISHED", "KILLED", "FAILED"}
 
 
-def test_nothing_is_closed_while_a_trial_still_ends(sweep, root):
+def test_runs_stay_open_while_a_trial_is_finishing(sweep, root):
     """The sweep's process has gone, but one of its trials lives for another moment."""
     set_state(sweep, state="running")  # of a process that is no more
     worker = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
@@ -150,7 +150,7 @@ def test_nothing_is_closed_while_a_trial_still_ends(sweep, root):
     assert runs["s"].data.tags["runner.reason"] == "its process ended without recording a reason (killed?)"
 
 
-def test_killed_sweep_that_continues_is_the_same_run(sweep, root):
+def test_resumed_sweep_is_the_same_mlflow_run(sweep, root):
     set_state(sweep, state="running")
     assert SweepMirror(sweep).pass_once(final=True)
     before = all_runs(root)["s"].info
@@ -164,7 +164,7 @@ def test_killed_sweep_that_continues_is_the_same_run(sweep, root):
     assert (after.run_id, after.status) == (before.run_id, "FINISHED")
 
 
-def test_store_in_trouble_is_reported_and_the_rest_goes_later(sweep, root, monkeypatch):
+def test_failing_store_is_reported_and_the_rest_is_sent_later(sweep, root, monkeypatch):
     mirror = SweepMirror(sweep)
     with monkeypatch.context() as patch:
         patch.setattr(ParentRun, "send", lambda *_: (_ for _ in ()).throw(OSError("no store")))
@@ -173,7 +173,7 @@ def test_store_in_trouble_is_reported_and_the_rest_goes_later(sweep, root, monke
     assert mirror.pass_once(final=True)
 
 
-def test_process_leaves_when_all_is_sent(root):
+def test_process_exits_when_everything_is_sent(root):
     """It is fed by a pipe; the end of the pipe is the sweep's last word."""
     sweep = made_sweep(root, TRIALS[3:4] + TRIALS[:1])
     process = start_mirror(sweep, Tracking(log_model=False))
@@ -186,7 +186,7 @@ def test_process_leaves_when_all_is_sent(root):
     assert all_runs(root)["s"].info.status == "FINISHED"
 
 
-def test_sync_takes_sweeps(root, capsys):
+def test_sync_accepts_sweeps(root, capsys):
     made_sweep(root, TRIALS[:1])
     assert main(["sync", "--all", "--no-model", "--root", str(root)]) == 0
     assert "s: 1 trials · FINISHED · sqlite:///" in capsys.readouterr().out
@@ -194,7 +194,7 @@ def test_sync_takes_sweeps(root, capsys):
 
 
 @pytest.mark.slow
-def test_over_a_real_server_that_comes_late(sweep, root):
+def test_server_that_starts_late(sweep, root):
     """The server is not there at first; nothing is lost."""
     port = free_port()
     base = sweep.base_path.read_text()
@@ -217,7 +217,7 @@ def test_over_a_real_server_that_comes_late(sweep, root):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_killed_sweeps_leave_one_parent_and_nothing_running(root, tmp_path):
+def test_killed_sweeps_leave_one_parent_and_no_running_runs(root, tmp_path):
     """A real search is killed again and again, and started again until it comes to its end."""
     words = [sys.executable, "-m", "runner", "sweep", "model=logistic", "data=digits", "hardware=cpu",
              "trainer.max_epochs=2", "trainer.limit_train_batches=8", "trainer.limit_val_batches=2",
@@ -259,7 +259,7 @@ def test_runs_with_further_seeds_are_children_of_their_trial(root):
     assert runs["s/0/repeats/1"].data.tags[PARENT] == runs["s/0"].info.run_id
 
 
-def test_machine_that_only_takes_part_shares_the_parent(root, tmp_path):
+def test_joining_machine_shares_the_parent_run(root, tmp_path):
     """It keeps trials of its own, and what the sweep found is told by the one that began it."""
     mine = made_sweep(root, TRIALS[:2])
     load_study(mine).set_user_attr("mlflow", "a" * 32)
@@ -277,7 +277,7 @@ def test_machine_that_only_takes_part_shares_the_parent(root, tmp_path):
     assert runs["s"].info.status == "FINISHED" and runs["s"].data.metrics["trials/pruned"] == 0
 
 
-def test_mirror_at_work_keeps_no_trial_waiting(sweep, monkeypatch):
+def test_working_mirror_does_not_block_trials(sweep, monkeypatch):
     """Making a store takes seconds, and a server may hang: neither may hold what a sweep needs to go on."""
     connect = RunEntry.connect
 
@@ -289,6 +289,6 @@ def test_mirror_at_work_keeps_no_trial_waiting(sweep, monkeypatch):
     assert SweepMirror(sweep).pass_once(final=True)
 
 
-def test_who_looks_at_a_study_waits_for_no_turn(sweep):
+def test_reading_a_study_does_not_wait_for_the_lock(sweep):
     with lock_of(sweep, None)():
         assert len(load_study(sweep).get_trials()) == len(TRIALS)

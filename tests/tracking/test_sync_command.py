@@ -17,7 +17,7 @@ def call(*words: str) -> int:
     return command.run(parser.parse_args(words))
 
 
-def test_sends_the_runs_that_are_named(make_run, root, capsys):
+def test_named_runs_are_sent(make_run, root, capsys):
     make_run("one")
     make_run("two", state="failed")
     assert call("one", "--root", str(root)) == 0
@@ -38,14 +38,14 @@ def test_run_is_found_by_its_id_in_mlflow(make_run, root, capsys):
     assert "one: 0 points" in capsys.readouterr().out
 
 
-def test_store_out_of_reach_is_reported_and_is_a_failure(make_run, root, capsys, monkeypatch):
+def test_unreachable_store_is_reported_as_a_failure(make_run, root, capsys, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     make_run("one")
     assert call("one", "--root", str(root), "--uri", "http://127.0.0.1:9") == 1
     assert "one: stopped after 0 points" in capsys.readouterr().out
 
 
-def test_address_that_is_none_is_reported(make_run, root, capsys):
+def test_invalid_uri_is_reported(make_run, root, capsys):
     make_run("one", uri="file:./mlruns")
     assert call("one", "--root", str(root)) == 1
     assert "tracking.uri='file:./mlruns'" in capsys.readouterr().out

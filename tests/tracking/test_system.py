@@ -23,7 +23,7 @@ def nvidia_smi(tmp_path, monkeypatch):
     return answer
 
 
-def test_each_gpu_is_reported_in_mlflows_names(nvidia_smi):
+def test_each_gpu_uses_mlflow_metric_names(nvidia_smi):
     nvidia_smi("35, 1024, 4096, 75.50\n0, 0, 4096, [N/A]")
     assert sample_gpus() == {
         "gpu_0_utilization_percentage": 35.0,
@@ -37,7 +37,7 @@ def test_each_gpu_is_reported_in_mlflows_names(nvidia_smi):
 
 
 @pytest.mark.parametrize(("answer", "code"), [("No devices were found", 0), ("driver mismatch", 9), ("", 0)])
-def test_driver_in_trouble_is_no_gpu(nvidia_smi, answer, code):
+def test_failing_driver_counts_as_no_gpu(nvidia_smi, answer, code):
     nvidia_smi(answer, code)
     assert sample_gpus() == {}
 
@@ -47,7 +47,7 @@ def test_machine_without_a_gpu(monkeypatch):
     assert sample_gpus() == {}
 
 
-def test_samples_go_to_a_journal_that_continues(tmp_path, monkeypatch):
+def test_samples_are_appended_to_the_journal(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     path = tmp_path / "system.jsonl"
     for _ in range(2):
@@ -66,14 +66,14 @@ def test_samples_go_to_a_journal_that_continues(tmp_path, monkeypatch):
     assert 0 < metrics["system/system_memory_usage_percentage"] < 100
 
 
-def test_runs_own_memory_counts_its_children_and_not_the_mirror(tmp_path):
+def test_run_memory_includes_children_but_not_the_mirror(tmp_path):
     path = tmp_path / "system.jsonl"
     assert SystemSampler(path, os.getpid())._own_memory() < psutil.Process().memory_info().rss
     assert SystemSampler(path, os.getppid())._own_memory() > 1_000_000
     assert SystemSampler(path, 2**22 + 1)._own_memory() == 0
 
 
-def test_sample_costs_little(tmp_path, monkeypatch):
+def test_sampling_overhead_is_small(tmp_path, monkeypatch):
     """In processor time of the mirror's process; one is taken every ten seconds."""
     monkeypatch.setenv("PATH", "/nowhere")
     sampler = SystemSampler(tmp_path / "system.jsonl", os.getpid())

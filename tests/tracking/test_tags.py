@@ -23,7 +23,7 @@ def test_revision_and_command(make_run):
     assert told["mlflow.note.content"].startswith("**MLP on DigitsDataModule** · failed: because")
 
 
-def test_what_is_not_known_is_left_out(make_run):
+def test_unknown_values_are_omitted(make_run):
     run = make_run()
     run.provenance_path.unlink()
     run.results_path.unlink()
@@ -32,7 +32,7 @@ def test_what_is_not_known_is_left_out(make_run):
     assert all(isinstance(value, str) for value in told.values())
 
 
-def test_command_can_be_typed_again():
+def test_command_can_be_repeated():
     assert (
         command_of({"command": ["/opt/bin/runner", "train", "run.name=a b"]}) == "runner train 'run.name=a b'"
     )
@@ -40,7 +40,7 @@ def test_command_can_be_typed_again():
     assert command_of({}) == ""
 
 
-def test_long_text_is_cut(make_run):
+def test_long_text_is_truncated(make_run):
     run = make_run()
     write_json(run.provenance_path, {"command": ["runner", "train", "x" * 20_000]})
     assert len(tags(run)["runner.command"]) == MAX_TAG_LENGTH

@@ -40,7 +40,7 @@ def read_until(process: subprocess.Popen, word: str) -> str:
 
 
 @pytest.mark.parametrize(("folder", "signum"), [(".", signal.SIGINT), ("not/there/yet", signal.SIGTERM)])
-def test_starts_on_the_loopback_and_ends_cleanly(root, folder, signum):
+def test_starts_on_the_loopback_and_stops_cleanly(root, folder, signum):
     """Also where there is no store: one is made."""
     port = free_port()
     process = start_ui("--root", str(root / folder), "--port", str(port))
@@ -71,7 +71,7 @@ def test_starts_on_the_loopback_and_ends_cleanly(root, folder, signum):
     assert (root / folder / "mlflow.db").stat().st_size > 0
 
 
-def test_port_that_is_taken(monkeypatch):
+def test_occupied_port_is_rejected(monkeypatch):
     with socket.socket() as taken:
         taken.bind((HOST, 0))
         taken.listen()
@@ -84,18 +84,18 @@ def test_port_that_is_taken(monkeypatch):
 
 
 @pytest.mark.parametrize("port", [0, -1, 70_000])
-def test_port_that_is_none(port):
+def test_invalid_port_is_rejected(port):
     with pytest.raises(UserError, match="from 1 to 65535"):
         ui.choose_port(port)
 
 
-def test_page_is_the_list_of_the_newest_runs_experiment(make_run, root):
+def test_page_shows_the_experiment_of_the_newest_run(make_run, root):
     assert ui.page_of(root) == "/#/experiments?workflowType=machine_learning"
     sync(make_run())
     assert ui.page_of(root) == "/#/experiments/1/runs?workflowType=machine_learning"
 
 
-def test_says_what_the_dashboard_lacks(make_run, root):
+def test_missing_runs_are_reported(make_run, root):
     assert ui.hints(Path(root))[0].startswith("No runs in")
     run = make_run("one")
     make_run("two", state=None)

@@ -23,34 +23,34 @@ class Store:
         self.taken += items
 
 
-def test_sends_all_in_batches():
+def test_everything_is_sent_in_batches():
     store = Store()
     assert send_in_batches(list(range(25)), store.send, lambda: None, 10) == []
     assert store.taken == list(range(25))
     assert store.num_calls == 3
 
 
-def test_nothing_to_send_calls_nothing():
+def test_nothing_to_send_makes_no_calls():
     store = Store()
     assert send_in_batches([], store.send, lambda: None, 10) == []
     assert store.num_calls == 0
 
 
-def test_what_is_rejected_does_not_hold_up_the_rest():
+def test_rejected_items_do_not_block_the_rest():
     store = Store(bad={3, 17})
     refused = send_in_batches(list(range(20)), store.send, lambda: None, 20)
     assert refused == [(3, "no [3]"), (17, "no [17]")]
     assert store.taken == [number for number in range(20) if number not in (3, 17)]
 
 
-def test_store_in_trouble_raises():
+def test_failing_store_raises():
     store = Store(bad={3}, code=TEMPORARILY_UNAVAILABLE)
     with pytest.raises(MlflowException):
         send_in_batches(list(range(5)), store.send, lambda: None, 2)
     assert store.taken == [0, 1]
 
 
-def test_fault_that_is_not_the_items_stops_at_the_first_refusal():
+def test_run_level_error_stops_at_the_first_rejection():
     store = Store(bad=set(range(1000)))
 
     def on_refusal():

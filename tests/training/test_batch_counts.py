@@ -80,7 +80,7 @@ REJECTED = [
 
 
 @pytest.mark.parametrize(("words", "message"), REJECTED, ids=[" ".join(words) for words, _ in REJECTED])
-def test_setting_that_leaves_nothing_is_rejected_and_no_run_is_left(train, words, message):
+def test_setting_that_leaves_no_data_is_rejected_without_a_run(train, words, message):
     code, error = train("trainer.max_epochs=1", *words)
     assert code == 2 and error.count("error:") == 1, error
     assert message in error and "Traceback" not in error
@@ -101,12 +101,12 @@ ACCEPTED = [
 
 
 @pytest.mark.parametrize("words", ACCEPTED, ids=" ".join)
-def test_limits_themselves_train(train, words):
+def test_boundary_values_train(train, words):
     code, error = train("trainer.max_epochs=1", *words)
     assert code == 0, error
 
 
-def test_batch_norm_over_maps_of_one_pixel_needs_two_samples_as_well(tmp_path, monkeypatch, capsys):
+def test_batch_norm_over_one_pixel_maps_needs_two_samples(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = [
         "data=digits",

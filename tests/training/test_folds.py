@@ -28,7 +28,7 @@ def config(folder: Path, **folds) -> OmegaConf:
     return OmegaConf.create({"data": data | {"augment": None}, "folds": {"num_folds": 3, "index": 0} | folds})
 
 
-def test_plan_tells_sizes_and_rare_classes(tmp_path: Path) -> None:
+def test_plan_reports_sizes_and_rare_classes(tmp_path: Path) -> None:
     for name, count in (("cat", 20), ("dog", 20), ("eel", 2)):
         pictures(tmp_path / "train" / name, count)
         pictures(tmp_path / "test" / name, 1)
@@ -38,7 +38,7 @@ def test_plan_tells_sizes_and_rare_classes(tmp_path: Path) -> None:
     assert "so some folds validate none: eel (2)" in note
 
 
-def test_data_with_a_validation_split_of_their_own_are_rejected(tmp_path: Path) -> None:
+def test_data_with_a_validation_split_are_rejected(tmp_path: Path) -> None:
     for split in ("train", "val"):
         for name in ("cat", "dog"):
             pictures(tmp_path / split / name, 6)
@@ -46,6 +46,6 @@ def test_data_with_a_validation_split_of_their_own_are_rejected(tmp_path: Path) 
         plan_folds(config(tmp_path))
 
 
-def test_all_folds_at_once_are_no_run(tmp_path: Path) -> None:
+def test_single_run_requires_a_fold_index(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Select one with folds.index"):
         plan_folds(config(tmp_path, index=None))

@@ -48,7 +48,7 @@ def trained(directory: RunDir) -> dict[str, Any]:
     }
 
 
-def test_auto_trains_bit_for_bit_as_the_number_it_found(tmp_path, same):
+def test_auto_learning_rate_trains_bit_for_bit_like_the_found_value(tmp_path, same):
     """Weights, optimizer, schedule, random state, metrics: the range test left no trace, and a resume has the
     number.
     """
@@ -70,7 +70,7 @@ def test_auto_trains_bit_for_bit_as_the_number_it_found(tmp_path, same):
     ],
     ids=["regression", "frozen, accumulating", "binary"],
 )
-def test_other_tasks_and_ways_to_train(tmp_path, words):
+def test_other_tasks_and_training_modes(tmp_path, words):
     directory = run(tmp_path, "found", "debug=find_lr", *words)
     test = read_json(directory.path / "lr_finder.json")
     assert len(test["rates"]) == len(test["losses"]) <= 30
@@ -81,7 +81,7 @@ def test_other_tasks_and_ways_to_train(tmp_path, words):
     assert read_json(directory.results_path)["find_lr"] == test["suggestions"]
 
 
-def test_accumulated_batches_make_one_point(tmp_path):
+def test_accumulated_batches_log_one_point(tmp_path):
     """One point an optimizer update: the mean loss of its batches, which a fixed model gives away."""
     still = ["debug=find_lr", "optimizer=sgd", "lr_finder.min_lr=1e-12", "lr_finder.max_lr=1e-11",
              "regularization=none"]  # fmt: skip
@@ -93,26 +93,26 @@ def test_accumulated_batches_make_one_point(tmp_path):
     )
 
 
-def test_test_that_finds_nothing_says_so_and_trains_nothing(tmp_path):
+def test_range_test_without_a_suggestion_fails_without_training(tmp_path):
     with pytest.raises(RunFailedError, match="found no learning rate by 'steepest'"):
         run(tmp_path, "flat", "optimizer.lr=auto", "lr_finder.min_lr=1e-12", "lr_finder.max_lr=1e-11")
     assert not list((tmp_path / "flat" / "checkpoints").iterdir())
     assert OmegaConf.load(tmp_path / "flat" / "config.yaml").optimizer.lr == "auto"
 
 
-def test_end_of_the_range_lies_above_its_start():
+def test_max_lr_must_exceed_min_lr():
     with pytest.raises(ConfigError, match="lr_finder.max_lr"):
         check(compose(["lr_finder.min_lr=1", "lr_finder.max_lr=0.1"]))
     with pytest.raises(ConfigError, match="optimizer.lr=.best.: expected a number"):
         check(compose(["optimizer.lr=best"]))
 
 
-def test_record_is_made_of_plain_values():
+def test_record_contains_plain_values():
     assert RangeTest([1.0], [2.0], [2.0], {"valley": 1.0}, "done").as_dict()["suggestions"] == {"valley": 1.0}
 
 
 @pytest.mark.slow
-def test_two_ranks_see_the_losses_of_one(tmp_path):
+def test_two_ranks_find_the_losses_of_one(tmp_path):
     quick = [
         "debug=find_lr",
         "lr_finder.num_steps=12",

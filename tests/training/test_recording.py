@@ -34,7 +34,7 @@ def make_run(folder, *words) -> RunDir:
     return run
 
 
-def test_page_that_cannot_be_made_costs_no_run(tmp_path, monkeypatch, caplog):
+def test_failed_report_does_not_fail_the_run(tmp_path, monkeypatch, caplog):
     def broken(run):
         raise KeyError("kind")
 
@@ -45,7 +45,7 @@ def test_page_that_cannot_be_made_costs_no_run(tmp_path, monkeypatch, caplog):
     assert "the report page was not written: KeyError: 'kind'" in caplog.text
 
 
-def test_worker_ends_with_the_code_of_its_error(tmp_path, capsys):
+def test_worker_exits_with_the_code_of_its_error(tmp_path, capsys):
     assert main([]) == 2
     assert main([str(make_run(tmp_path, "report=false").path)]) == 0
     run = make_run(tmp_path, "report=false", "optimizer=sgd", "optimizer.lr=1e38")
@@ -53,7 +53,7 @@ def test_worker_ends_with_the_code_of_its_error(tmp_path, capsys):
     assert "error: step" in capsys.readouterr().err and read_status(run).state == "failed"
 
 
-def test_run_that_another_process_is_at_is_left_alone(tmp_path):
+def test_run_of_another_live_process_is_rejected(tmp_path):
     """Both were asked to go on with it before either had begun to."""
     run, other = make_run(tmp_path, "report=false"), os.getppid()
     host, began = socket.gethostname(), process_started_at(other)

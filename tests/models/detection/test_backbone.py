@@ -21,7 +21,7 @@ def pyramid(
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large"])
-def test_stage_k_is_2_to_the_k_plus_1_times_smaller(name):
+def test_stage_k_has_stride_2_to_the_k_plus_1(name):
     _, stages = stages_of(torchvision.models.get_model(name, weights=None))
     levels = list(range(len(stages)))
     features = pyramid(name, levels).eval()(torch.rand(1, 3, 64, 64))
@@ -34,7 +34,7 @@ def test_stage_k_is_2_to_the_k_plus_1_times_smaller(name):
 
 
 @pytest.mark.parametrize("levels", [[], [3, 2], [1, 1], [4, 5]])
-def test_levels_that_are_none(levels):
+def test_invalid_levels_are_rejected(levels):
     with pytest.raises(UserError, match="stages of resnet18"):
         pyramid(levels=levels)
 
@@ -99,7 +99,7 @@ def test_random_weights_are_not_frozen():
         pyramid(has_weights=True, num_trained=6)
 
 
-def test_norms_stand_still_where_there_are_weights():
+def test_norms_are_frozen_with_pretrained_weights():
     assert any(isinstance(m, FixedBatchNorm2d) for m in pyramid(has_weights=True).modules())
     assert not any(isinstance(m, FixedBatchNorm2d) for m in pyramid().modules())
     assert not any(
@@ -107,7 +107,7 @@ def test_norms_stand_still_where_there_are_weights():
     )
 
 
-def test_still_norm_is_a_norm_in_evaluation():
+def test_frozen_norm_matches_a_norm_in_evaluation():
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sequential(nn.BatchNorm2d(4, eps=0.01)))
     net(torch.randn(8, 3, 9, 9))
     inputs = torch.randn(2, 3, 9, 9)
@@ -121,7 +121,7 @@ def test_still_norm_is_a_norm_in_evaluation():
     assert [p.requires_grad for p in net.parameters()] == [True, True, False, False]
 
 
-def test_file_that_fits_nowhere_tells_where_weights_of_a_classifier_go(tmp_path, small):
+def test_unmatched_classifier_file_suggests_backbone_weights(tmp_path, small):
     from runner.models.weights import load_weights
 
     with pytest.raises(WeightsError, match="model.backbone_weights=FILE"):

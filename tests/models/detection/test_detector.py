@@ -43,7 +43,7 @@ def offline(monkeypatch):
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_with_the_same_classes_it_gives_the_same(name, offline):
+def test_same_classes_give_the_same_detections(name, offline):
     """The architecture here is torchvision's to the last tensor: 90 classes (91 with the background) fit
     whole.
     """
@@ -67,7 +67,7 @@ def test_with_the_same_classes_it_gives_the_same(name, offline):
     assert all(torch.allclose(features[key], expected[key], atol=1e-4) for key in expected)
 
 
-def test_other_classes_get_a_fresh_head(offline):
+def test_other_classes_get_a_new_head(offline):
     model = SSDLiteDetector(3, pretrained=True)
     reference = torchvision.models.get_model("ssdlite320_mobilenet_v3_large", weights="DEFAULT")
     assert torch.equal(model.backbone.state_dict()["features.0.0.0.weight"],

@@ -28,7 +28,7 @@ def test_losses_in_training_and_boxes_in_evaluation(kind, small, images, targets
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_targets_stay_as_they_are(kind, small, images, targets):
+def test_targets_are_not_modified(kind, small, images, targets):
     before = [{key: value.clone() for key, value in target.items()} for target in targets]
     small(kind)(images, targets)
     for now, was in zip(targets, before, strict=True):
@@ -37,7 +37,7 @@ def test_targets_stay_as_they_are(kind, small, images, targets):
 
 @pytest.mark.parametrize("num_classes", [1, 2, 7])
 @pytest.mark.parametrize("kind", KINDS)
-def test_any_number_of_classes_counts_from_zero(kind, num_classes, small, images):
+def test_class_ids_start_at_zero_for_any_number_of_classes(kind, num_classes, small, images):
     """The first and the last class can be learnt and are given back under their own numbers."""
     model = small(kind, num_classes, score_thresh=0.0).eval()
     with torch.no_grad():
@@ -51,7 +51,7 @@ def test_any_number_of_classes_counts_from_zero(kind, num_classes, small, images
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_batch_is_learned_by_heart(kind, small, images, targets):
+def test_overfits_one_batch(kind, small, images, targets):
     model = small(kind)
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
     losses = []
@@ -81,7 +81,7 @@ def test_boxes_are_exact_under_mixed_precision(kind, small):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_backbone_and_head_are_known_apart(kind, small):
+def test_backbone_and_head_are_distinguished(kind, small):
     model = small(kind)
     backbone, head = split_parameters(model)
     inside = {
@@ -115,7 +115,7 @@ def test_anchors_must_fit_the_levels(small):
             small("faster_rcnn", anchor_sizes=sizes)
 
 
-def test_settings_that_cannot_be(small):
+def test_invalid_settings_are_rejected(small):
     for kind in ("fcos", "retinanet"):
         with pytest.raises(UserError, match="a multiple of 32"):
             small(kind, channels=48)
@@ -135,7 +135,7 @@ def test_anchors_and_proposals_can_be_chosen(small):
     assert model.head.classification_head.module_list[0][1].out_channels == 4 * 4
 
 
-def test_images_are_resized_as_told(small, images):
+def test_images_are_resized_as_configured(small, images):
     model = small("fcos", min_size=96, max_size=100)
     resized, _ = model.eval().transform(images)
     assert resized.image_sizes == [(96, 96), (62, 100)]

@@ -11,14 +11,14 @@ IMAGES = ImageList(torch.zeros(1, 3, 640, 640), [(640, 640)])
 FEATURES = [torch.zeros(1, 8, 80, 80), torch.zeros(1, 8, 40, 40)]
 
 
-def test_anchors_do_not_follow_the_features_precision():
+def test_anchors_do_not_depend_on_the_feature_precision():
     options = {"sizes": ((33,), (65,)), "aspect_ratios": ((0.5, 1.0),) * 2}
     (expected,) = AnchorGenerator(**options)(IMAGES, FEATURES)
     (found,) = Float32Anchors(**options)(IMAGES, [part.bfloat16() for part in FEATURES])
     assert found.dtype == torch.float32 and torch.equal(found, expected)
 
 
-def test_default_boxes_do_not_follow_the_features_precision():
+def test_default_boxes_do_not_depend_on_the_feature_precision():
     options = {"aspect_ratios": [[2], [2, 3]]}
     (expected,) = DefaultBoxGenerator(**options)(IMAGES, FEATURES)
     (found,) = Float32DefaultBoxes(**options)(IMAGES, [part.bfloat16() for part in FEATURES])

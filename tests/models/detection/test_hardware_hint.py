@@ -13,7 +13,7 @@ from runner.distributed.hardware import choose_hardware
         ("fcos", {}),
     ],
 )
-def test_models_hint_is_taken_on_a_processor(kind, hint, small, monkeypatch):
+def test_model_hint_is_used_on_a_cpu(kind, hint, small, monkeypatch):
     monkeypatch.setattr("runner.distributed.hardware.cpu_has_bf16", lambda: True)
     chosen = choose_hardware({"accelerator": "cpu"}, small(kind))
     expected = {"precision": "bf16-mixed", "channels_last": True} | hint
@@ -21,7 +21,7 @@ def test_models_hint_is_taken_on_a_processor(kind, hint, small, monkeypatch):
     assert any("measured" in reason for reason in chosen.reasons) == bool(hint)
 
 
-def test_config_comes_first(small):
+def test_config_takes_precedence_over_the_hint(small):
     wanted = {"accelerator": "cpu", "precision": "bf16", "channels_last": False}
     chosen = choose_hardware(wanted, small("ssdlite"))
     assert chosen.precision == "bf16-mixed" and not chosen.channels_last
@@ -38,7 +38,7 @@ def test_config_comes_first(small):
         ("faster_rcnn", {"channels_last": False}, None),
     ],
 )
-def test_reason_names_what_the_hint_decided(kind, given, chosen_by_hint, small):
+def test_reason_names_the_settings_of_the_hint(kind, given, chosen_by_hint, small):
     """Faster R-CNN's hint holds a memory format only, SSDlite's a precision as well."""
     reasons = [
         reason

@@ -20,7 +20,7 @@ KINDS = [RNN, GRU, LSTM]
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pooling", ["last", "mean", "max", "attention"])
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_padding_changes_no_answer(kind, pooling, bidirectional):
+def test_padding_does_not_change_the_output(kind, pooling, bidirectional):
     torch.manual_seed(0)
     model = kind(
         3, vocab_size=9, hidden_size=5, num_layers=2, bidirectional=bidirectional, pooling=pooling
@@ -30,7 +30,7 @@ def test_padding_changes_no_answer(kind, pooling, bidirectional):
     assert torch.allclose(model(both), torch.cat([model(short), model(long)]), atol=1e-6)
 
 
-def test_steps_of_numbers_are_padded_with_nan():
+def test_numeric_steps_are_padded_with_nan():
     model = GRU(2, num_features=3, hidden_size=4, bidirectional=True).eval()
     short, long = torch.randn(1, 2, 3), torch.randn(1, 5, 3)
     padded = torch.cat([short, torch.full((1, 3, 3), torch.nan)], 1)
@@ -41,13 +41,13 @@ def test_steps_of_numbers_are_padded_with_nan():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_answer_for_each_step(kind):
+def test_output_per_step(kind):
     model = kind(4, vocab_size=9, per_step=True, hidden_size=6, bidirectional=True)
     assert model(torch.randint(1, 9, (2, 5))).shape == (2, 5, 4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_carried_state_makes_two_windows_one(kind):
+def test_carried_state_joins_two_windows(kind):
     model = kind(9, vocab_size=9, per_step=True, hidden_size=6, num_layers=2).eval()
     tokens = torch.randint(1, 9, (2, 8))
     first, state = model(tokens[:, :5], None, True)
@@ -94,7 +94,7 @@ def test_options_without_effect_are_rejected(options, words):
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
-def test_options_of_the_group_build(name):
+def test_options_of_the_group_can_be_built(name):
     node = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     kind = {"LSTM": LSTM, "GRU": GRU, "RNN": RNN}[node["_target_"].rpartition(".")[2]]
     model = kind(4, num_features=8, hidden_size=node["hidden_size"])
@@ -102,7 +102,7 @@ def test_options_of_the_group_build(name):
     assert find_head(model) == ("head",)
 
 
-def test_learns_by_heart_what_stood_first():
+def test_learns_to_recall_the_first_token():
     torch.manual_seed(0)
     inputs = torch.randint(1, 5, (16, 12))
     model, targets = LSTM(4, vocab_size=5, hidden_size=32), inputs[:, 0] - 1

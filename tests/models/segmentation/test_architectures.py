@@ -54,12 +54,12 @@ def test_fcn():
 @pytest.mark.parametrize(
     "build", [build for build in SMALL if "encoder_name" in inspect.signature(build).parameters]
 )
-def test_unknown_encoders_are_rejected_with_the_nearest(build):
+def test_unknown_encoders_are_rejected_with_suggestions(build):
     with pytest.raises(UserError, match="resnet19|no such encoder"):
         build(5, encoder_name="tu-resnet19" if build is transformer.DPTSegmenter else "resnet19")
 
 
-def test_shallow_encoders_take_the_last_widths():
+def test_shallow_encoders_use_the_last_widths():
     model = unet.UnetSegmenter(3, encoder_depth=3)
     assert model.encoder.output_stride == 8
     assert [block.conv1[0].out_channels for block in model.decoder.blocks] == [64, 32, 16]

@@ -22,12 +22,12 @@ def test_known_names(name):
     [("resnet43", "resnet34"), ("mobilenetv2", "mobilenet_v2"), ("convnext_atto", "tu-convnext_atto"),
      ("tu-convnext_ato", "tu-convnext_atto")],
 )  # fmt: skip
-def test_unknown_names_with_the_nearest(name, nearest):
+def test_unknown_names_are_rejected_with_suggestions(name, nearest):
     with pytest.raises(UserError, match=f"encoder_name={name}.*Nearest:.*{nearest}"):
         check_encoder(name)
 
 
-def test_which_weights():
+def test_published_weights():
     assert published_weights("resnet18", False) is None
     assert published_weights("resnet18", True) == "imagenet"
     assert published_weights("resnext101_32x16d", True) == "instagram"
@@ -39,7 +39,7 @@ def test_widths():
     assert decoder_widths(None, 4) == (128, 64, 32, 16) and decoder_widths([8, 4, 2], 3) == (8, 4, 2)
 
 
-def test_download_that_fails_is_reported(monkeypatch):
+def test_download_failure_is_reported(monkeypatch):
     def fail(**options):
         raise OSError("no connection")
 

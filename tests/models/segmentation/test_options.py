@@ -33,7 +33,7 @@ def build(option: Path) -> torch.nn.Module:
     return resolve_target(arguments.pop("_target_"))(**arguments)
 
 
-def test_there_are_all_of_them():
+def test_all_options_are_present():
     names = {path.stem for path in OPTIONS}
     assert names == {
         "unet", "unet_plus_plus", "linknet", "manet", "fpn", "pspnet", "pan", "upernet", "deeplab_v3_plus",

@@ -34,7 +34,7 @@ class NeedsFour(PadToStride, Stride8):
 
 
 @pytest.mark.parametrize("size", [(8, 16), (9, 17), (1, 7), (15, 8)])
-def test_padded_and_cut_back(size):
+def test_padded_and_cropped(size):
     model, inputs = Padded(), torch.randn(2, 3, *size)
     torch.testing.assert_close(model(inputs), 2 * inputs)
     assert all(
@@ -42,14 +42,14 @@ def test_padded_and_cut_back(size):
     )
 
 
-def test_edge_is_repeated():
+def test_padding_repeats_the_edge():
     model = Padded()
     model(torch.arange(5.0).view(1, 1, 1, 5))
     assert model.seen[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 4, 4, 4]
     assert (model.seen[0, 0] == model.seen[0, 0, 0]).all()
 
 
-def test_small_images_are_made_large_enough():
+def test_small_images_are_padded_to_the_minimum_size():
     model = NeedsFour()
     assert model(torch.randn(1, 3, 10, 40)).shape == (1, 3, 10, 40)
     assert model.seen.shape == (1, 3, 32, 40)
@@ -58,7 +58,7 @@ def test_small_images_are_made_large_enough():
     assert model.seen.shape == (1, 3, 16, 48)
 
 
-def test_images_that_fit_are_left_alone():
+def test_images_that_fit_are_not_padded():
     model = UnetSegmenter(3, encoder_depth=3, decoder_channels=[8, 8, 8]).eval()
     image = torch.randn(1, 3, 24, 32)
     with torch.no_grad():

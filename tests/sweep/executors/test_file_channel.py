@@ -9,7 +9,7 @@ from runner.sweep.executors.file_channel import Mailbox, MailboxChannel
 from runner.sweep.running_trial import Attempt
 
 
-def test_report_within_one_tick_of_the_clock_after_a_beat_is_heard(tmp_path: Path) -> None:
+def test_report_in_the_same_clock_tick_as_a_heartbeat_is_received(tmp_path: Path) -> None:
     mailbox, channel = Mailbox(Attempt(trial=3, run=tmp_path)), MailboxChannel(tmp_path, waits=False)
     assert mailbox.events() == []
     reports = tmp_path / "mailbox" / "reports.jsonl"

@@ -10,13 +10,13 @@ def devices(*arguments) -> list[tuple[str, ...]]:
     return [slot.devices for slot in make_slots(*arguments)]
 
 
-def test_devices_are_dealt_out_once() -> None:
+def test_devices_are_assigned_once() -> None:
     assert devices(3, 1, ["0", "1", "5"]) == [("0",), ("1",), ("5",)]
     assert devices(2, 2, ["0", "1", "2", "3", "4"]) == [("0", "1"), ("2", "3")]
     assert devices(2, 1, []) == [(), ()]
 
 
-def test_shares_of_a_device() -> None:
+def test_fractions_of_a_device() -> None:
     assert devices(4, 0.5, ["0", "1"]) == [("0",), ("1",), ("0",), ("1",)]
     assert devices(3, 0.25, ["0"]) == [("0",)] * 3
 
@@ -28,7 +28,7 @@ def test_more_trials_than_devices_are_rejected() -> None:
         make_slots(3, 2, ["0", "1", "2", "3"])
 
 
-def test_what_is_visible() -> None:
+def test_visible_devices() -> None:
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": "2, GPU-abc,MIG-1"}) == ["2", "GPU-abc", "MIG-1"]
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": ""}) == []
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": "-1"}) == []
