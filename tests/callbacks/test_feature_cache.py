@@ -15,12 +15,10 @@ from runner.launch.local import launch, prepare
 from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir
 from runner.run.files import read_json
+from tests.overrides import QUIET
 
 QUICK = [
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+    *QUIET,
     "hardware=cpu",
     "data=digits",
     "model=small_cnn",

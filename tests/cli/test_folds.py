@@ -19,14 +19,12 @@ from runner.run.files import read_json, write_json
 from runner.run.folds import fold_of
 from runner.run.journal import load_metrics
 from runner.run.status import read_status, write_status
+from tests.overrides import QUIET
 
 QUICK = [
     "model=logistic",
     "data=digits",
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+    *QUIET,
     "hardware=cpu",
     "hardware.num_threads=1",
     "trainer.max_epochs=2",

@@ -11,6 +11,7 @@ import pytest
 
 from runner.run.directory import RunDir
 from runner.run.files import read_json
+from tests.overrides import QUIET
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(
@@ -46,10 +47,7 @@ def test_documented_model_trains(say, own_model: Path) -> None:
         (own_model / path).write_text(text, encoding="utf-8")
     quick = [
         "trainer.max_epochs=1",
-        "tracking=none",
-        "plots=false",
-        "baselines=false",
-        "report=false",
+        *QUIET,
         "hardware=cpu",
         "run.name=mine",
     ]

@@ -19,12 +19,10 @@ from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.journal import read_points
 from runner.run.status import read_status
+from tests.overrides import QUIET
 
 QUICK = [
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+    *QUIET,
     "hardware=cpu",
     "hardware.num_threads=1",
     "trainer.max_epochs=2",

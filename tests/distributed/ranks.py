@@ -20,12 +20,10 @@ from runner.run.directory import RunDir
 from runner.run.files import read_json, write_text
 from runner.run.journal import load_metrics
 from runner.training.worker import execute
+from tests.overrides import QUIET
 
-QUIET = (
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+COMMON = (
+    *QUIET,
     "trainer.log_every_n_steps=1",
     "hardware.num_threads=1",
 )
@@ -62,7 +60,7 @@ TINY = {
 
 def written(folder: Path, *words: str) -> RunDir:
     """The directory of a run that has not begun."""
-    composition = compose([*QUIET, *words, f"run.root={folder.parent}"])
+    composition = compose([*COMMON, *words, f"run.root={folder.parent}"])
     check(composition)
     run = RunDir(folder)
     for part in (run.checkpoints, run.plots, run.logs):

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torchvision
-from distributed.ranks import QUIET, TINY, in_ranks, largest_difference, points, results, written
+from distributed.ranks import COMMON, TINY, in_ranks, largest_difference, points, results, written
 from gpu_check.bench import Check, Failed, alone
 
 from runner.config.checks.check import check_config
@@ -164,7 +164,7 @@ def unchecked(folder: Path, *words: str) -> RunDir:
     for part in (run.checkpoints, run.plots, run.logs):
         part.mkdir(parents=True)
     write_text(
-        run.config_path, to_yaml(to_plain(compose([*QUIET, *words, f"run.root={folder.parent}"]).config, []))
+        run.config_path, to_yaml(to_plain(compose([*COMMON, *words, f"run.root={folder.parent}"]).config, []))
     )
     return run
 

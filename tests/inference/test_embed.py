@@ -11,6 +11,7 @@ from runner.cli import main
 from runner.errors import UserError
 from runner.inference.embed import Embedded, write_embedded
 from runner.tasks.embedding import LastLinearInput
+from tests.overrides import QUIET
 
 
 @pytest.fixture
@@ -18,10 +19,7 @@ def trained(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RUNNER_DATA", str(tmp_path / "cache"))
     quiet = [
-        "tracking=none",
-        "plots=false",
-        "baselines=false",
-        "report=false",
+        *QUIET,
         "hardware=cpu",
         "trainer.max_epochs=1",
         "run.name=r",

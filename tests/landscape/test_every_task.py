@@ -13,12 +13,10 @@ from runner.landscape.explore import Exploration, Explored
 from runner.landscape.request import LandscapeRequest
 from runner.run.directory import RunDir
 from runner.run.files import read_json
+from tests.overrides import QUIET, SMALL_FASTER_RCNN
 
-QUIET = [
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+COMMON = [
+    *QUIET,
     "hardware=cpu",
     "trainer.max_epochs=1",
     "run.name=r",
@@ -54,13 +52,7 @@ SEGMENTATION = [
 DETECTORS = {
     "one stage": ["model=ssdlite", "model.size=64"],
     "two stages": [
-        "model=faster_rcnn",
-        "model.backbone=resnet18",
-        "model.channels=32",
-        "model.hidden_size=64",
-        "model.anchor_sizes=[8,16,32,64,96]",
-        "model.num_proposals=50",
-        "model.rois_per_image=32",
+        *SMALL_FASTER_RCNN,
     ],
 }
 
@@ -73,7 +65,7 @@ def explored_run(tmp_path, monkeypatch):
     Path("poem.txt").write_text("".join(f"Line {i} of a ballad that goes on\n\n" for i in range(60)))
 
     def explore(words: list[str]) -> tuple[Exploration, Explored]:
-        assert main(["train", *QUIET, *words]) == 0
+        assert main(["train", *COMMON, *words]) == 0
         request = LandscapeRequest(one_dimensional=True, resolution=5, samples=None)
         trip = Exploration(RunDir(tmp_path / "runs" / "r"), request)
         return trip, trip.explore()

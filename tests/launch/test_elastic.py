@@ -19,9 +19,10 @@ from runner.launch.elastic import error_of, needs_agent, num_workers
 from runner.run.directory import RunDir
 from runner.run.journal import load_metrics
 from runner.run.status import read_status, write_status
+from tests.overrides import QUIET
 
 QUICK = [
-    "model=mlp", "regularization=none", "tracking=none", "plots=false", "baselines=false", "report=false",
+    "model=mlp", "regularization=none", *QUIET,
     "trainer.log_every_n_steps=1", "data.batch_size=64",
 ]  # fmt: skip
 

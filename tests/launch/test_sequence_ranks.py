@@ -11,14 +11,12 @@ import pytest
 
 from runner.run.directory import RunDir
 from runner.run.journal import load_metrics
+from tests.overrides import QUIET
 
 QUICK = [
     "model.hidden_size=8",
     "regularization=none",
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+    *QUIET,
     "trainer.log_every_n_steps=1",
     "trainer.max_epochs=2",
 ]

@@ -9,6 +9,7 @@ import pytest
 from runner.report.summary import summarize
 from runner.run.directory import RunDir
 from runner.run.status import read_status, write_status
+from tests.overrides import QUIET
 
 
 @pytest.fixture
@@ -38,10 +39,7 @@ def test_results_of_a_run_have_a_positive_duration(tmp_path, clock_set_back):
     words = [
         "data=digits",
         "model=logistic",
-        "tracking=none",
-        "plots=false",
-        "baselines=false",
-        "report=false",
+        *QUIET,
         "hardware=cpu",
     ]
     words += ["trainer.max_epochs=1", "trainer.limit_train_batches=1"]

@@ -13,15 +13,13 @@ import pytest
 from runner.cli import main
 from runner.run.directory import RunDir, absolute_paths
 from runner.run.files import read_json, write_json
+from tests.overrides import QUIET
 
 WORDS = [
     "data=csv",
     "data.path=d.csv",
     "data.target=y",
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+    *QUIET,
     "hardware=cpu",
 ]
 

@@ -22,6 +22,7 @@ from runner.run.directory import RunDir
 from runner.run.files import write_text
 from runner.run.journal import read_points
 from runner.training.worker import execute
+from tests.overrides import QUIET, SMALL_FASTER_RCNN
 
 __all__ = ["TINY", "WORKER"]
 
@@ -48,7 +49,7 @@ SETTINGS = [
 TINY = [Case(setting.name, lambda run, *more, s=setting: train(run, s, *more)) for setting in SETTINGS]
 
 QUICK = [
-    "tracking=none", "plots=false", "baselines=false", "report=false", "hardware=cpu", "trainer.max_epochs=3",
+    *QUIET, "hardware=cpu", "trainer.max_epochs=3",
     "+trainer.limit_train_batches=25",
 ]  # fmt: skip
 TEXT = Path(__file__).resolve().parents[2] / "CONTRIBUTING.md"
@@ -198,13 +199,7 @@ OVERRIDES = {
         "data.image_size=64",
         "data.batch_size=2",
         "checkpoint.every_n_steps=2",
-        "model=faster_rcnn",
-        "model.backbone=resnet18",
-        "model.channels=32",
-        "model.hidden_size=64",
-        "model.anchor_sizes=[8,16,32,64,96]",
-        "model.num_proposals=50",
-        "model.rois_per_image=32",
+        *SMALL_FASTER_RCNN,
     ],
 }
 

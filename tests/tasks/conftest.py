@@ -17,12 +17,10 @@ from runner.run.directory import RunDir
 from runner.run.files import write_text
 from runner.run.journal import read_points
 from runner.training.worker import execute
+from tests.overrides import QUIET
 
-QUIET = [
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+COMMON = [
+    *QUIET,
     "hardware=cpu",
     "hardware.num_threads=1",
     "trainer.log_every_n_steps=2",
@@ -42,7 +40,7 @@ def train_interrupted(tmp_path: Path, monkeypatch, killing) -> Callable[..., dic
         run = RunDir(tmp_path / f"run{len(list(tmp_path.glob('run*')))}")
         for part in (run.checkpoints, run.plots, run.logs):
             part.mkdir(parents=True)
-        write_text(run.config_path, to_yaml(compose([*QUIET, *overrides]).config))
+        write_text(run.config_path, to_yaml(compose([*COMMON, *overrides]).config))
         make_callbacks = stack.make_callbacks
         for at in kills:
             monkeypatch.setattr(

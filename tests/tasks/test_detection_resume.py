@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.overrides import QUIET, SMALL_FASTER_RCNN
+
 COMMON = [
     "data=shapes_detection",
     "data.num_train=10",
@@ -14,22 +16,13 @@ COMMON = [
     "trainer.max_epochs=2",
     "trainer.log_every_n_steps=2",
     "checkpoint.every_n_steps=3",
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+    *QUIET,
     "hardware=cpu",
     "hardware.num_threads=1",
 ]
 MODELS = {
     "faster_rcnn": [
-        "model=faster_rcnn",
-        "model.backbone=resnet18",
-        "model.channels=32",
-        "model.hidden_size=64",
-        "model.anchor_sizes=[8,16,32,64,96]",
-        "model.num_proposals=50",
-        "model.rois_per_image=32",
+        *SMALL_FASTER_RCNN,
     ],
     "ssdlite": ["model=ssdlite", "model.size=64", "data.num_workers=2"],
 }

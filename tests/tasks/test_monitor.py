@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from runner.cli import main
+from tests.overrides import QUIET
 
-QUIET = ["tracking=none", "plots=false", "baselines=false", "report=false", "hardware=cpu"]
+ON_CPU = [*QUIET, "hardware=cpu"]
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def train(tmp_path, monkeypatch, capsys):
 
     def run(*words: str) -> tuple[int, str]:
         capsys.readouterr()
-        code = main(["train", *QUIET, *words])
+        code = main(["train", *ON_CPU, *words])
         return code, capsys.readouterr().err
 
     return run

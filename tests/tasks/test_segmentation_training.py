@@ -10,6 +10,7 @@ from runner.losses.mask import MaskLoss
 from runner.models.segmentation.unet import UnetSegmenter
 from runner.tasks.pixel_confusion import class_iou, count_pixels
 from runner.tasks.segmentation import SegmentationTask
+from tests.overrides import QUIET
 
 OVERRIDES = [
     "data=shapes_segmentation",
@@ -27,10 +28,7 @@ OVERRIDES = [
     "trainer.max_epochs=3",
     "trainer.log_every_n_steps=2",
     "checkpoint.every_n_steps=3",
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+    *QUIET,
     "hardware=cpu",
     "hardware.num_threads=1",
 ]

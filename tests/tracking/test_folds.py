@@ -13,14 +13,12 @@ from runner.run.folds import folds_of
 from runner.run.status import write_status
 from runner.tracking.child_runs import PARENT, FoldsMirror
 from runner.tracking.store import default_uri, open_store
+from tests.overrides import QUIET
 
 QUICK = [
     "model=logistic",
     "data=digits",
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+    *QUIET,
     "hardware=cpu",
     "trainer.max_epochs=1",
     "trainer.limit_train_batches=2",

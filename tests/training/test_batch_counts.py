@@ -11,15 +11,13 @@ import pytest
 from runner.cli import main
 from runner.errors import UserError
 from runner.training.execution import check_trained
+from tests.overrides import QUIET
 
 QUICK = [
     "data=csv",
     "data.path=d.csv",
     "data.target=y",
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+    *QUIET,
     "hardware=cpu",
 ]
 

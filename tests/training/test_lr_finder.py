@@ -18,13 +18,11 @@ from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.journal import load_metrics, read_points
+from tests.overrides import QUIET
 
 QUICK = [
     "hardware=cpu",
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+    *QUIET,
     "trainer.max_epochs=1",
     "data.batch_size=32",
     "lr_finder.num_steps=30",

@@ -16,12 +16,10 @@ from runner.config.plain import to_yaml
 from runner.run.directory import RunDir
 from runner.run.files import write_text
 from runner.training.worker import execute
+from tests.overrides import QUIET
 
 QUICK = [
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+    *QUIET,
     "hardware=cpu",
     "regularization=none",
     "data=digits",
