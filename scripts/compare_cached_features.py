@@ -9,12 +9,12 @@ the same order. Told are the seconds of each epoch's training and validation, an
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from pathlib import Path
 
 import pytorch_lightning as pl
+from comparison import QUIET, add_photographs, make_parser
 
 from runner.config.checks.check import check
 from runner.config.compose import compose
@@ -39,21 +39,15 @@ class Clock(pl.Callback):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("words", nargs="*", metavar="key=value")
-    parser.add_argument("--data", required=True, metavar="FOLDER")
-    parser.add_argument(
-        "--weights", metavar="FILE", help="of the backbone; the library's published ones without"
-    )
+    parser = make_parser(__doc__)
+    add_photographs(parser)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--output", default="runs/cached_features")
     args = parser.parse_args()
     start = f"weights={args.weights}" if args.weights else "pretrained=true"
     fixed = [
         "data=image_folder", f"data.root={args.data}", "model=mobilenet_v2", "transfer=frozen", start,
-        "regularization.augment=null", "tracking=none", "plots=false", "baselines=false", "report=false",
+        "regularization.augment=null", *QUIET,
         f"trainer.max_epochs={args.epochs}", f"run.root={args.output}",
     ]  # fmt: skip
     rows = []

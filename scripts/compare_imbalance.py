@@ -14,6 +14,8 @@ import json
 import statistics
 from pathlib import Path
 
+from comparison import QUIET, add_photographs, make_parser
+
 from runner import train
 from runner.errors import RunnerError
 from runner.run.directory import RunDir
@@ -33,14 +35,8 @@ SHOWN = ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "pr_auc")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("words", nargs="*", metavar="key=value")
-    parser.add_argument("--data", required=True, metavar="FOLDER")
-    parser.add_argument(
-        "--weights", metavar="FILE", help="of the backbone; the library's published ones without"
-    )
+    parser = make_parser(__doc__)
+    add_photographs(parser)
     parser.add_argument(
         "--rare", type=float, default=0.05, help="part of the first class that is kept (0.05)"
     )
@@ -108,10 +104,7 @@ def trained(name: str, seed: int, args: argparse.Namespace, output: Path) -> Run
         start,
         "regularization=none",
         "trainer.max_epochs=10",
-        "tracking=none",
-        "plots=false",
-        "baselines=false",
-        "report=false",
+        *QUIET,
         f"seed={seed}",
         f"run.root={output}",
         f"run.name={run.name}",

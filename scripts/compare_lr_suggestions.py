@@ -12,12 +12,13 @@ loss, or 1 − accuracy). A run that is finished is not trained again.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import statistics
 from pathlib import Path
 from typing import Any
+
+from comparison import QUIET, make_parser
 
 from runner import train
 from runner.errors import RunnerError
@@ -48,19 +49,13 @@ TASKS = {
 ALIKE = [
     "regularization=none",
     "hardware=cpu",
-    "tracking=none",
-    "plots=false",
-    "baselines=false",
-    "report=false",
+    *QUIET,
     "data.batch_size=32",
 ]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("words", nargs="*", metavar="key=value")
+    parser = make_parser(__doc__)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS, metavar="TASK")
     parser.add_argument("--seeds", type=int, default=3, help="range tests, and runs of each suggestion (3)")
     parser.add_argument("--output", default="runs/lr_suggestions", help="where runs and table go")

@@ -9,10 +9,11 @@ schedule and no regularization. A run that is finished is not trained again.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 from pathlib import Path
+
+from comparison import QUIET, make_parser
 
 from runner import train
 from runner.errors import RunnerError
@@ -34,10 +35,7 @@ OPTIMIZERS = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("words", nargs="*", metavar="key=value")
+    parser = make_parser(__doc__)
     parser.add_argument("--optimizers", nargs="+", default=list(OPTIMIZERS), metavar="NAME")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each (3)")
     parser.add_argument("--output", default="runs/optimizers", help="where runs, table and plot go")
@@ -70,10 +68,7 @@ def trained(name: str, seed: int, words: list[str], output: Path) -> RunDir:
         "scheduler=none",
         "regularization=none",
         "hardware=cpu",
-        "tracking=none",
-        "plots=false",
-        "baselines=false",
-        "report=false",
+        *QUIET,
         "trainer.max_epochs=10",
         "data.batch_size=32",
         f"seed={seed}",

@@ -16,6 +16,7 @@ import statistics
 from pathlib import Path
 
 import numpy as np
+from comparison import QUIET, make_parser
 
 from runner import train
 from runner.data.images.mnist import find_idx, read_idx
@@ -32,11 +33,8 @@ PRESETS = ("none", "light", "medium", "strong")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--data", required=True, metavar="FOLDER", help="the four files of Fashion-MNIST")
-    parser.add_argument("words", nargs="*", metavar="key=value")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each preset (5)")
     parser.add_argument("--samples", type=int, default=600, help="training images, the first ones (600)")
     parser.add_argument("--output", default="runs/regularization", help="where runs, table and plot go")
@@ -93,10 +91,7 @@ def trained(preset: str, seed: int, args: argparse.Namespace, output: Path) -> R
         "model=mlp",
         "model.hidden_sizes=[256,256]",
         "trainer.max_epochs=30",
-        "tracking=none",
-        "plots=false",
-        "baselines=false",
-        "report=false",
+        *QUIET,
         "hardware=cpu",
         f"regularization={preset}",
         f"seed={seed}",
