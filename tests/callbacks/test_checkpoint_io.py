@@ -14,6 +14,7 @@ from runner.callbacks import checkpoint_io
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.errors import CheckpointError
 from runner.run.checkpoints import Checkpoint, file_digest, write_index
+from tests.damage import damage
 
 NUM_DAMAGES = 40
 
@@ -57,14 +58,9 @@ def test_reported_digest_is_that_of_the_file(tmp_path: Path) -> None:
 def test_damage_is_detected_before_any_weight_is_loaded(tmp_path: Path) -> None:
     path = saved(tmp_path)
     whole = path.read_bytes()
-    draw = random.Random(1)
+    generator = random.Random(1)
     for number in range(NUM_DAMAGES):
-        harmed = bytearray(whole)
-        if number % 4 == 3:
-            del harmed[draw.randrange(len(whole)) :]
-        else:
-            harmed[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
-        path.write_bytes(harmed)
+        path.write_bytes(damage(whole, number, generator))
         with pytest.raises(CheckpointError, match="step-00000007.ckpt is damaged"):
             RunCheckpointIO().load_checkpoint(path)
 

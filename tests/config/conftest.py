@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 
@@ -42,6 +42,26 @@ def write(here: Path) -> Callable[[str, str], Path]:
         return path
 
     return write_file
+
+
+@pytest.fixture
+def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], Path]]:
+    """``write_module(name, code)``: writes a Python module into the working directory and returns the folder.
+
+    The module is forgotten after the test.
+    """
+    names: list[str] = []
+
+    def write_code(name: str, code: str) -> Path:
+        (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "path", list(sys.path))
+        names.append(name)
+        return tmp_path
+
+    yield write_code
+    for name in names:
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,12 +33,8 @@ def build_loss(**kwargs) -> nn.Module:
 
 
 @pytest.fixture
-def own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    (tmp_path / "own_parts.py").write_text(CODE, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    sys.modules.pop("own_parts", None)
+def own_code(write_module: Callable[[str, str], Path]) -> Path:
+    return write_module("own_parts", CODE)
 
 
 def test_inherited_arguments_are_dropped_with_a_note(own_code: Path) -> None:

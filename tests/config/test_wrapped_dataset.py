@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,12 +31,8 @@ def build_tensors(count: int = 3) -> TensorDataset:
 
 
 @pytest.fixture
-def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    (tmp_path / "own_data.py").write_text(CODE, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield tmp_path
-    sys.modules.pop("own_data", None)
+def own_data(write_module: Callable[[str, str], Path]) -> Path:
+    return write_module("own_data", CODE)
 
 
 def problems(*overrides: str) -> list[str]:

@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 
@@ -75,6 +75,17 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
+def call_and_exit(call: Callable[..., Any], *arguments: Any) -> NoReturn:
+    """Call a function in a forked process and end the process: with exit code 1 after an exception."""
+    try:
+        call(*arguments)
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
+
+
 def in_ranks(number: int, call: Callable[..., Any], *arguments: Any) -> None:
     """Calls a function in so many processes that know of each other.
 
@@ -90,13 +101,7 @@ def in_ranks(number: int, call: Callable[..., Any], *arguments: Any) -> None:
             TORCHELASTIC_RESTART_COUNT="0",
         )  # fmt: skip
         torch.set_num_threads(1)
-        try:
-            call(*arguments)
-        except BaseException:
-            traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(1)
-        os._exit(0)
+        call_and_exit(call, *arguments)
 
     processes = [context.Process(target=rank, args=(place,)) for place in range(number)]
     for process in processes:

@@ -16,6 +16,14 @@ from distributed.test_split_batch import RunsOut
 from runner.distributed.collectives import all_gather
 from runner.training.worker import execute
 
+MLP_ON_DIGITS = (
+    "data=digits",
+    "model=mlp",
+    "regularization=none",
+    "data.batch_size=64",
+    "trainer.max_epochs=2",
+)
+
 NORMS = ("classification", "segmentation", "detection")
 """Tasks whose model here has batch norms."""
 
@@ -149,11 +157,7 @@ def test_loss_that_is_not_a_mean_over_samples(tmp_path) -> None:
 @pytest.mark.slow
 def test_out_of_memory_on_one_rank_makes_all_ranks_repeat_the_step(tmp_path) -> None:
     words = (
-        "data=digits",
-        "model=mlp",
-        "regularization=none",
-        "data.batch_size=64",
-        "trainer.max_epochs=2",
+        *MLP_ON_DIGITS,
         "hardware=cpu_ddp",
     )
     whole = written(tmp_path / "whole", *words)
@@ -168,11 +172,7 @@ def test_out_of_memory_on_one_rank_makes_all_ranks_repeat_the_step(tmp_path) -> 
 def test_parameter_that_is_not_used_in_every_step(tmp_path) -> None:
     """DDP alone would wait for its gradient for ever; the optimizer leaves alone what nobody used."""
     words = (
-        "data=digits",
-        "model=mlp",
-        "regularization=none",
-        "data.batch_size=64",
-        "trainer.max_epochs=2",
+        *MLP_ON_DIGITS,
         "optimizer.weight_decay=0.5",
     )
     one = trained(tmp_path / "one", 1, *words, callbacks=[Spare()])

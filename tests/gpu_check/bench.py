@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distributed.ranks import call_and_exit
+
 __all__ = ["Check", "Failed", "Outcome", "Skipped", "alone", "carry_out"]
 
 
@@ -109,17 +111,7 @@ def alone(call: Callable[..., Any], *arguments: Any, kill_when: Callable[[], boo
     Raises:
         Failed: it failed, or came to its end before it could be killed.
     """
-
-    def child() -> None:
-        try:
-            call(*arguments)
-        except BaseException:
-            traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(1)
-        os._exit(0)
-
-    process = multiprocessing.get_context("fork").Process(target=child)
+    process = multiprocessing.get_context("fork").Process(target=call_and_exit, args=(call, *arguments))
     process.start()
     while kill_when is not None and process.is_alive():
         if kill_when():

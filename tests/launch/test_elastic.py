@@ -20,6 +20,7 @@ from runner.run.directory import RunDir
 from runner.run.journal import load_metrics
 from runner.run.status import read_status, write_status
 from tests.overrides import QUIET
+from tests.processes import start_process, wait_for
 
 QUICK = [
     "model=mlp", "regularization=none", *QUIET,
@@ -42,28 +43,12 @@ class Sleeper(pl.Callback):
 
 def start(folder: Path, name: str, *words: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "runner", "train", *QUICK, f"run.name={name}", *words]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
-    with open(folder / f"{name}.out", "w", encoding="utf-8") as output:
-        return subprocess.Popen(
-            command,
-            cwd=folder,
-            env=environment,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-        )
+    return start_process(command, folder, name, os.environ | {"PYTHONPATH": str(folder)})
 
 
 def finish(folder: Path, name: str, *words: str) -> RunDir:
     assert start(folder, name, *words).wait(timeout=280) == 0, (folder / f"{name}.out").read_text()
     return RunDir(folder / "runs" / name)
-
-
-def wait_for(condition, process: subprocess.Popen) -> None:
-    until = time.monotonic() + 200
-    while not condition():
-        assert process.poll() is None and time.monotonic() < until, "it ended, or did not come so far"
-        time.sleep(0.1)
 
 
 def rank_one(run: RunDir):

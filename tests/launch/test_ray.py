@@ -17,7 +17,8 @@ from runner.launch.ray import forwarded_environment, resources_of
 from runner.run.directory import RunDir
 from runner.run.status import read_status, write_status
 from tests.launch.ray_cluster import RayCluster, missing
-from tests.launch.test_elastic import QUICK, points, processes_on, wait_for
+from tests.launch.test_elastic import QUICK, points, processes_on
+from tests.processes import start_process, wait_for
 
 
 @pytest.mark.quick
@@ -64,15 +65,7 @@ def start(cluster: RayCluster, folder: Path, name: str, *words: str) -> subproce
         *cluster.prefix, sys.executable, "-m", "runner", "train", *QUICK, "data=digits", "hardware=cpu_ddp",
         "launcher=ray", f"launcher.address={cluster.address}", f"run.name={name}", *words,
     ]  # fmt: skip
-    with open(folder / f"{name}.out", "w", encoding="utf-8") as output:
-        return subprocess.Popen(
-            command,
-            cwd=folder,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-        )
+    return start_process(command, folder, name)
 
 
 def test_killed_worker_and_signal_do_not_change_the_result(cluster, tmp_path) -> None:

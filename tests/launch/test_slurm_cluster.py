@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from runner.run.files import read_json
 from runner.run.status import read_status
 from tests.launch.slurm_cluster import SlurmCluster, missing
 from tests.launch.test_elastic import QUICK, points, processes_on
+from tests.processes import start_process, wait_for
 
 WORDS = [*QUICK, "data=digits", "hardware=cpu_ddp", "regularization.dropout=0.2", "launcher=slurm"]
 
@@ -33,20 +33,7 @@ def slurm(tmp_path_factory):
 
 def start(slurm: SlurmCluster, folder: Path, name: str, *words: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "runner", "train", *WORDS, f"run.name={name}", *words]
-    with open(folder / f"{name}.out", "w", encoding="utf-8") as output:
-        return subprocess.Popen(
-            command, cwd=folder, env=slurm.full_environment() | {"OMP_NUM_THREADS": "1"}, stdout=output,
-            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-
-
-def wait_until(condition, process: subprocess.Popen | None = None, timeout_s: float = 400) -> None:
-    until = time.monotonic() + timeout_s
-    while not condition():
-        assert (process is None or process.poll() is None) and time.monotonic() < until, (
-            "it did not come so far"
-        )
-        time.sleep(0.2)
+    return start_process(command, folder, name, slurm.full_environment())
 
 
 def step_of(run: RunDir) -> int:
@@ -55,7 +42,7 @@ def step_of(run: RunDir) -> int:
 
 def at_once(slurm: SlurmCluster, number: str) -> None:
     """SLURM lets a job that went back wait for two minutes."""
-    wait_until(lambda: "PENDING" in slurm.ask("squeue", "-h", "-o", "%T", "-j", number).stdout)
+    wait_for(lambda: "PENDING" in slurm.ask("squeue", "-h", "-o", "%T", "-j", number).stdout, timeout_s=400)
     slurm.ask("scontrol", "update", f"JobId={number}", "StartTime=now")
 
 
@@ -68,17 +55,19 @@ def test_twice_requeued_job_equals_an_uninterrupted_run(slurm, tmp_path) -> None
     ]
     run = RunDir(tmp_path / "runs" / "moved")
     process = start(slurm, tmp_path, "moved", *words)
-    wait_until(lambda: step_of(run) >= 40, process)
+    wait_for(lambda: step_of(run) >= 40, process, timeout_s=400)
     number = read_json(run.logs / "slurm.json")["job"]
     slurm.ask("scancel", "--signal=USR1", number)  # what SLURM sends before the time is over
-    wait_until(lambda: read_status(run).state == "interrupted", process)
+    wait_for(lambda: read_status(run).state == "interrupted", process, timeout_s=400)
     at_once(slurm, number)
 
     before = step_of(run)
-    wait_until(lambda: read_status(run).state == "running" and step_of(run) >= before + 40, process)
+    wait_for(
+        lambda: read_status(run).state == "running" and step_of(run) >= before + 40, process, timeout_s=400
+    )
     other = slurm.ask("sbatch", "-p", "high", "-n2", "--wrap", "sleep 2", "-o", "/dev/null").stdout
     assert "Submitted" in other
-    wait_until(lambda: read_status(run).state == "interrupted", process)
+    wait_for(lambda: read_status(run).state == "interrupted", process, timeout_s=400)
     at_once(slurm, number)
     assert process.wait(timeout=600) == 0, (tmp_path / "moved.out").read_text()
 
@@ -102,7 +91,7 @@ def assert_one_mlflow_run(folder: Path, name: str) -> None:
 def test_cancelled_job_saves_its_state_and_resume_submits_again(slurm, tmp_path) -> None:
     run = RunDir(tmp_path / "runs" / "stopped")
     process = start(slurm, tmp_path, "stopped", "trainer.max_epochs=60")
-    wait_until(lambda: step_of(run) >= 40, process)
+    wait_for(lambda: step_of(run) >= 40, process, timeout_s=400)
     number = read_json(run.logs / "slurm.json")["job"]
     resume = [sys.executable, "-m", "runner", "resume", str(run.path)]
     environment = slurm.full_environment() | {"OMP_NUM_THREADS": "1"}
@@ -118,11 +107,11 @@ def test_cancelled_job_saves_its_state_and_resume_submits_again(slurm, tmp_path)
 def test_ctrl_c_detaches(slurm, tmp_path) -> None:
     run = RunDir(tmp_path / "runs" / "alone")
     process = start(slurm, tmp_path, "alone", "trainer.max_epochs=30", "hardware=cpu")
-    wait_until(lambda: (run.logs / "slurm.json").exists() and slurm.jobs(), process)
+    wait_for(lambda: (run.logs / "slurm.json").exists() and slurm.jobs(), process, timeout_s=400)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 0
     assert "continues in the background" in (tmp_path / "alone.out").read_text()
-    wait_until(lambda: read_status(run).state == "finished")
+    wait_for(lambda: read_status(run).state == "finished", timeout_s=400)
 
 
 def test_invalid_partition_leaves_no_run(slurm, tmp_path) -> None:

@@ -17,6 +17,7 @@ from runner.run.checkpoints import (
     write_index,
 )
 from runner.run.directory import RunDir
+from tests.damage import damage
 
 NUM_DAMAGES = 40
 
@@ -88,14 +89,9 @@ def test_values_of_another_metric_are_not_compared(run: RunDir) -> None:
 def test_damaged_newest_checkpoint_falls_back_to_the_previous(run: RunDir, caplog) -> None:
     good, newest = save(run, 10), save(run, 20)
     whole = newest.path.read_bytes()
-    draw = random.Random(0)
+    generator = random.Random(0)
     for number in range(NUM_DAMAGES):
-        harmed = bytearray(whole)
-        if number % 4 == 3:
-            del harmed[draw.randrange(len(whole)) :]
-        else:
-            harmed[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
-        newest.path.write_bytes(harmed)
+        newest.path.write_bytes(damage(whole, number, generator))
         caplog.clear()
         assert last_checkpoint(run) == good
         assert "step-00000020.ckpt is damaged" in caplog.text and "step-00000010.ckpt" in caplog.text

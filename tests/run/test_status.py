@@ -15,6 +15,7 @@ from runner.run.status import (
     reject_running,
     write_status,
 )
+from tests.processes import wait_for
 
 
 def test_lifecycle_of_a_run(tmp_path):
@@ -71,14 +72,7 @@ def test_run_without_updates_for_minutes_is_lost(tmp_path):
     )
     reject_running(run)
     with keep_status_fresh(run, interval_s=0.01):
-        wait_until(lambda: read_status(run).state == "running")
+        wait_for(lambda: read_status(run).state == "running", timeout_s=10, interval_s=0.01)
     os.utime(run.status_path, (0, 0))
     time.sleep(0.05)
     assert run.status_path.stat().st_mtime == 0  # behind the block nobody touches it
-
-
-def wait_until(holds, seconds: float = 10) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until
-        time.sleep(0.01)

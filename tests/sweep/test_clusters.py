@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from runner.sweep.executors.file_channel import MailboxChannel, read_attempt
 from runner.sweep.executors.slurm import SlurmExecutor, Submitted
 from runner.sweep.running_trial import Attempt
 from tests.launch import ray_cluster, slurm_cluster
+from tests.processes import start_process, wait_for
 
 CONFIG = {"launcher": {"kind": "ray", "cpus_per_worker": 2}, "hardware": {"devices": 1}}
 SWEEP = [
@@ -113,15 +113,8 @@ def test_job_outcomes(monkeypatch, state, code, status) -> None:
 
 
 def sweep(folder: Path, words: list[str], prefix: list[str], environment: dict[str, str]) -> subprocess.Popen:
-    with open(folder / "out", "ab") as output:
-        return subprocess.Popen(
-            [*prefix, sys.executable, "-m", "runner", "sweep", *SWEEP, *words],
-            cwd=folder,
-            stdout=output,
-            stderr=output,
-            stdin=subprocess.DEVNULL,
-            env=environment | {"OMP_NUM_THREADS": "1"},
-        )
+    command = [*prefix, sys.executable, "-m", "runner", "sweep", *SWEEP, *words]
+    return start_process(command, folder, "sweep", environment)
 
 
 def states(folder: Path) -> dict[str, int]:
@@ -139,15 +132,6 @@ def under_way(folder: Path) -> list[Path]:
     return [path for path in found if (path / "metrics.jsonl").exists() and path not in finished(folder)]
 
 
-def wait_until(condition, process: subprocess.Popen | None) -> None:
-    until = time.monotonic() + 600
-    while not condition():
-        assert (process is None or process.poll() is None) and time.monotonic() < until, (
-            "it ended, or did not come so far"
-        )
-        time.sleep(0.5)
-
-
 @pytest.mark.slow
 def test_ray_node_loss_loses_no_trial(tmp_path) -> None:
     if reason := ray_cluster.missing():
@@ -161,10 +145,10 @@ def test_ray_node_loss_loses_no_trial(tmp_path) -> None:
             "trainer.max_epochs=20",
         ]
         process = sweep(tmp_path, words, cluster.prefix, dict(os.environ))
-        wait_until(lambda: len(under_way(tmp_path)) == 2, process)
+        wait_for(lambda: len(under_way(tmp_path)) == 2, process, timeout_s=600)
         cluster.remove_node()
-        assert process.wait(timeout=1500) == 0, (tmp_path / "out").read_text()
-    said = (tmp_path / "out").read_text()
+        assert process.wait(timeout=1500) == 0, (tmp_path / "sweep.out").read_text()
+    said = (tmp_path / "sweep.out").read_text()
     assert states(tmp_path) == {"complete": 5}, said
     attempts = [read_json(path / "status.json")["attempt"] for path in finished(tmp_path)]
     assert sorted(attempts) == [1, 1, 1, 1, 2], said
@@ -184,15 +168,15 @@ def test_slurm_trials_are_pruned_killed_and_resumed(tmp_path) -> None:
             "trainer.max_epochs=9",
         ]
         process = sweep(tmp_path, words, [], cluster.full_environment())
-        wait_until(lambda: under_way(tmp_path), process)
+        wait_for(lambda: under_way(tmp_path), process, timeout_s=600)
         taken = under_way(tmp_path)[0].name
         jobs = dict(line.split() for line in cluster.ask("squeue", "-h", "-o", "%j %i").stdout.splitlines())
         cluster.ask(
             "scancel", jobs[f"trial-{taken}"]
         )  # somebody ends a job: its trial goes on in another one
-        assert process.wait(timeout=1500) == 0, (tmp_path / "out").read_text()
-        wait_until(lambda: not cluster.jobs(), None)
-    said = (tmp_path / "out").read_text()
+        assert process.wait(timeout=1500) == 0, (tmp_path / "sweep.out").read_text()
+        wait_for(lambda: not cluster.jobs(), None, timeout_s=600)
+    said = (tmp_path / "sweep.out").read_text()
     assert sum(states(tmp_path).values()) == 3 and set(states(tmp_path)) <= {"complete", "pruned"}, said
     status = read_json(tmp_path / "runs" / "s" / "trials" / taken / "status.json")
     assert status["attempt"] == 2 and status["state"] in ("finished", "pruned"), said

@@ -18,6 +18,7 @@ from runner.tracking.mirror import sync
 from runner.tracking.mirror_process import MirrorProcess, start
 from runner.tracking.settings import read_config
 from runner.tracking.store import default_uri, open_store
+from tests.processes import wait_for
 
 WAIT_S = 120
 WORKER = """
@@ -43,16 +44,6 @@ for step in range(10, 10_000):
 @pytest.fixture
 def client(root):
     return open_store(default_uri(root))
-
-
-def wait_for(what, timeout_s: float = WAIT_S):
-    until = time.monotonic() + timeout_s
-    while time.monotonic() < until:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.1)
-    raise AssertionError(f"{what} was not so within {timeout_s} s")
 
 
 def is_gone(pid: int) -> bool:

@@ -20,16 +20,7 @@ from runner.tracking.mirror_process import start
 from runner.tracking.server import HOST, Server, free_port, is_free
 from runner.tracking.settings import read_config
 from runner.tracking.store import default_uri, open_store
-
-
-def wait_for(what, timeout_s: float = 120):
-    until = time.monotonic() + timeout_s
-    while time.monotonic() < until:
-        found = what()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{what} was not so within {timeout_s} s")
+from tests.processes import wait_for
 
 
 def num_shipped(run) -> int:

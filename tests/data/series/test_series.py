@@ -26,6 +26,13 @@ def write(path, num_steps=200, **changes):
     return table
 
 
+def split_table(path, **options):
+    """Windows of 10 and 4 steps of a table cut after 100, 140 and 190 rows."""
+    return SeriesTableDataModule(
+        str(path), time_column="time", input_steps=10, horizon_steps=4, rows=[100, 40, 50], **options
+    )
+
+
 def test_windows_equal_those_of_a_loop():
     values = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
     source = WindowSource(values, 5, 2, [2, 0], [0, 0, 0])
@@ -45,15 +52,7 @@ def test_gaps_are_filled_from_the_past_only():
 
 def test_splits_follow_one_another_and_scales_are_those_of_training(tmp_path):
     table = write(tmp_path / "s.csv")
-    data = SeriesTableDataModule(
-        str(tmp_path / "s.csv"),
-        time_column="time",
-        target="b",
-        input_steps=10,
-        horizon_steps=4,
-        season_steps=5,
-        rows=[100, 40, 50],
-    )
+    data = split_table(tmp_path / "s.csv", target="b", season_steps=5)
     assert data.check() == []
     data.setup("fit")
     assert data.mean == pytest.approx([table.a[:100].mean(), table.b[:100].mean()], rel=1e-6)
@@ -222,14 +221,7 @@ def test_columns_steps_and_values_that_do_not_train_are_counted(tmp_path):
     values = noisy_sine()
     values[[5, 50, 51]] = np.nan
     write(tmp_path / "s.csv", y=values, word="x")
-    data = SeriesTableDataModule(
-        str(tmp_path / "s.csv"),
-        time_column="time",
-        target="y",
-        input_steps=10,
-        horizon_steps=4,
-        rows=[100, 40, 50],
-    )
+    data = split_table(tmp_path / "s.csv", target="y")
     data.setup("fit")
     found = {entry.what: (entry.count, entry.total) for entry in data.dropped.entries}
     assert found == {"columns": (1, 4), "steps": (10, 200), "values to forecast": (3, 200)}
