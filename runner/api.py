@@ -45,7 +45,7 @@ def train(
     folders = [os.fspath(folder) for folder in config_dirs]
     source = None if experiment is None else os.fspath(experiment)
     command = ["runner", "train", *([] if source is None else [source]), *words]
-    directory = prepare_run(lambda: compose_with_paths(words, source, folders), command)
+    directory = prepare_run(lambda chosen: compose_with_paths([*chosen, *words], source, folders), command)
     if directory is None:  # resume=auto, and the run has no work left
         earlier = earlier_run(compose_with_paths(words, source, folders))
         if earlier is None:

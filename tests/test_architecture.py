@@ -77,6 +77,7 @@ MAY_IMPORT = {
     },
     "tracking": {"config", "errors", "run", "inference"},
     "launch": {
+        "auto",
         "errors",
         "run",
         "config",
@@ -100,6 +101,7 @@ MAY_IMPORT = {
         "tracking",
     },
     "api": {"errors", "run", "config", "launch", "inference"},
+    "auto": {"errors", "config", "data", "training", "distributed"},
     "cli": {
         "errors",
         "run",

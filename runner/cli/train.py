@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from runner.cli.arguments import add_allow_package, add_overrides
+
+if TYPE_CHECKING:
+    from runner.config.composition import Composition
 
 SUMMARY = "train a model, then test its best checkpoint"
 
@@ -52,9 +57,10 @@ def run(args: Namespace) -> int:
     from runner.launch.run_config import compose_with_paths
     from runner.launch.start import prepare_run
 
-    run = prepare_run(
-        lambda: compose_with_paths(overrides, experiment, args.config_dir), ["runner", *args.words]
-    )
+    def compose(chosen: Sequence[str]) -> Composition:
+        return compose_with_paths([*chosen, *overrides], experiment, args.config_dir)
+
+    run = prepare_run(compose, ["runner", *args.words])
     return 0 if run is None else execute(run)
 
 

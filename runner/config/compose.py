@@ -168,10 +168,12 @@ def choose_options(composition: Composition, file: Experiment | None, choosing: 
         lines.append(f"experiment={FROM_FILE}")
         composition.explicit |= file.explicit
         composition.from_file |= file.explicit
+        composition.chosen_groups |= file.chosen_groups()
     for override in choosing:
         problems = choice_problems(override, composition.groups)
         composition.problems += problems
         lines += [] if problems else [override.input_line or ""]
+        composition.chosen_groups.add(override.key_or_group.partition("@")[0])
     try:
         config = run_hydra(PRIMARY, lines)
     except ConfigError as error:

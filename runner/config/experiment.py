@@ -36,6 +36,11 @@ class Experiment:
     resolved: bool = False
     explicit: set[str] = field(default_factory=set)
 
+    def chosen_groups(self) -> set[str]:
+        """Return the config groups whose option the file chooses."""
+        entries = [str(key) for entry in self.defaults if isinstance(entry, DictConfig) for key in entry]
+        return {key.split()[-1].lstrip("/").partition("@")[0] for key in entries}
+
     def node(self) -> DictConfig:
         """Return the config with a defaults list, as Hydra expects it."""
         return cast(DictConfig, OmegaConf.merge({"defaults": [*self.defaults, "_self_"]}, self.values))

@@ -33,6 +33,7 @@ __all__ = [
     "parse_overrides",
     "quoted_command",
     "quoted_override",
+    "spell",
     "unreadable_problem",
 ]
 

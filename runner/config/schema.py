@@ -380,6 +380,8 @@ class Config:
         weights: start from a file: .safetensors or a weights-only .pt.
         plots: draw figures at the end.
         report: write an HTML report at the end.
+        auto: derive settings that the user leaves open from facts of the data and the machine; null does so
+            unless an experiment file is given.
         baselines: also report classical models that cost seconds, such as logistic regression.
         guard: what to do when the loss or a gradient is not finite.
         resume: auto resumes the run of the same name, or else of the same config, if one exists.
@@ -423,6 +425,7 @@ class Config:
     weights: str | None = None
     plots: bool = True
     report: bool = True
+    auto: bool | None = None
     baselines: bool = True
     guard: Annotated[dict[str, Any], NodeSpec("runner.callbacks.non_finite_guard.NonFiniteGuard")] | None = (
         None

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader
 from runner.data.dropped import DroppedSamples
 from runner.data.facts import Facts
 from runner.data.folds import FoldCut, Folds
+from runner.data.measurements import Measurements
 from runner.data.split import Split, make_loader
 from runner.data.statistics import same_statistics
 from runner.errors import DataError
@@ -216,6 +217,10 @@ class DataModule(LightningDataModule):
     def check(self) -> list[str]:
         """Returns problems that can be found without reading the data, such as a missing folder."""
         return []
+
+    def measurements(self) -> Measurements:
+        """Returns sizes and lengths of training samples; available after ``setup``."""
+        return Measurements()
 
     def set_rank(self, rank: int, world_size: int) -> None:
         """Makes the loaders yield one rank's share of each batch.

@@ -42,7 +42,12 @@ def prepare(composition: Composition, command: list[str] | None = None) -> RunDi
             (run.path / FOLDS).mkdir()
         write_text(run.config_path, to_yaml(to_plain(config, [])), durable=True)
         write_provenance(
-            run, command, seed=config.seed, choices=composition.choices, fingerprint=fingerprint(composition)
+            run,
+            command,
+            seed=config.seed,
+            choices=composition.choices,
+            automatic=composition.automatic,
+            fingerprint=fingerprint(composition),
         )
         write_status(run, state="created")
     except OSError as error:

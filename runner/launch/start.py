@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
+from runner.auto.choose import Compose, choose_automatically
 from runner.config.checks.check import check_config
 from runner.config.checks.folds import of_all_folds
 from runner.config.checks.no_effect import lr_finder_problems, single_run_problems
@@ -29,7 +30,7 @@ MACHINE_KEYS = ("run.root",)
 """Keys that may differ between machines: a shared folder can have a different path on each."""
 
 
-def prepare_run(compose: Callable[[], Composition], command: list[str]) -> RunDir | None:
+def prepare_run(compose: Compose, command: list[str]) -> RunDir | None:
     """Check a command's config and write its run directory.
 
     Under ``torchrun`` or ``srun`` the first rank composes and writes; the others wait and receive the same
@@ -37,7 +38,8 @@ def prepare_run(compose: Callable[[], Composition], command: list[str]) -> RunDi
     checkpoint.
 
     Args:
-        compose: composes the config; called only in the process that creates the directory.
+        compose: composes the config with additional overrides, which the user's own take precedence over;
+            called only in the process that creates the directory.
         command: the command line, recorded in the provenance.
 
     Returns:
@@ -50,12 +52,15 @@ def prepare_run(compose: Callable[[], Composition], command: list[str]) -> RunDi
     process_info = ProcessInfo.here()
 
     def composed() -> Composition:
-        composition = compose()
+        composition = compose(())
         device_problems = set_devices(process_info, composition)
         without_effect = [*single_run_problems(composition), *lr_finder_problems(composition)]
         if problems := [*device_problems, *check_config(composition), *without_effect]:
             raise ConfigError(problems)
-        return composition
+        chosen = choose_automatically(composition, compose)
+        if chosen is not composition:
+            set_devices(process_info, chosen)
+        return chosen
 
     def new_or_earlier(composition: Composition) -> RunDir | None:
         for note in composition.notes:

@@ -116,6 +116,7 @@ def write_provenance(
     command: list[str] | None = None,
     seed: int | None = None,
     choices: dict[str, str] | None = None,
+    automatic: dict[str, Any] | None = None,
     fingerprint: str | None = None,
 ) -> dict[str, Any]:
     """Write ``provenance.json`` and, if the work tree is dirty, ``git.diff``.
@@ -125,10 +126,13 @@ def write_provenance(
         command: the command line; None takes that of this process.
         seed: the run's seed.
         choices: config group → selected option.
+        automatic: key → value and reason, of settings chosen by rules.
         fingerprint: digest of the requested config; equal commands have the same.
     """
     provenance, diff = collect_provenance(command, seed)
     provenance["choices"] = choices or {}
+    if automatic:
+        provenance["automatic"] = automatic
     provenance["fingerprint"] = fingerprint
     provenance["format_version"] = FORMAT_VERSION
     if diff and provenance["git"] is not None:

@@ -35,6 +35,7 @@ from runner.tasks.classification_metrics import (
 )
 from runner.tasks.classification_metrics import class_weights as weights_of_classes
 from runner.tasks.explanation import ExplanationRequest, ExplanationTarget, index_of
+from runner.tasks.members import average_members, repeat_for_members
 from runner.tasks.rejected_losses import LOSSES_OF_NUMBERS, LOSSES_OF_PROBABILITIES
 from runner.tasks.typed_modules import TypedModuleDict
 
@@ -153,8 +154,9 @@ class ClassificationTask(Task):
 
     def compute_loss(self, batch: dict[str, Any]) -> StepOutput:
         logits, targets = self(batch["inputs"]), batch["targets"]
-        loss = self.loss_of(logits, targets)
-        return StepOutput(loss, {"logits": logits.detach(), "targets": self.class_ids(targets)})
+        loss = self.loss_of(*repeat_for_members(logits, targets))
+        outputs = {"logits": average_members(logits.detach()), "targets": self.class_ids(targets)}
+        return StepOutput(loss, outputs)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
         step = self.checked(self.compute_loss(batch))

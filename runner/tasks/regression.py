@@ -13,6 +13,7 @@ from runner.data.standardize import MAX_ROUNDING
 from runner.plots.regression import regression_panels
 from runner.tasks.base import StepOutput, Task
 from runner.tasks.explanation import ExplanationRequest, ExplanationTarget, format_values, index_of
+from runner.tasks.members import average_members, repeat_for_members
 from runner.tasks.rejected_losses import LOSSES_OF_CLASSES, LOSSES_OF_PROBABILITIES
 from runner.tasks.typed_modules import TypedModuleDict
 
@@ -92,8 +93,10 @@ class RegressionTask(Task):
     def compute_loss(self, batch: dict[str, Any]) -> StepOutput:
         targets = batch["targets"].reshape(len(batch["targets"]), -1)
         targets = targets if targets.dtype == torch.float64 else targets.float()
-        scaled = self(batch["inputs"]).float().reshape(targets.shape)
-        loss = self.loss(scaled, self.standardised(targets).float())
+        outputs = self(batch["inputs"]).float()
+        scaled, goals = repeat_for_members(outputs, self.standardised(targets).float())
+        loss = self.loss(scaled.reshape(goals.shape), goals)
+        scaled = average_members(outputs).reshape(targets.shape)
         return StepOutput(loss, {"preds": self.to_unit(scaled.detach()), "targets": targets})
 
     def standardised(self, values: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from filelock import FileLock
 from pytorch_lightning import Callback, Trainer, seed_everything
+from torch import Tensor
 
 from runner.baselines.compute import run_baselines
 from runner.callbacks.checkpoint_io import RunCheckpointIO
@@ -17,6 +18,7 @@ from runner.callbacks.metrics_logger import JournalLogger
 from runner.config.checks.environment import check_batch_division
 from runner.config.plain import to_yaml
 from runner.data.base import DataModule
+from runner.data.measurements import spread
 from runner.distributed.collectives import barrier
 from runner.distributed.fsdp_checkpoint import copy_weights
 from runner.distributed.hardware import ResolvedHardware, choose_hardware, describe_device
@@ -25,6 +27,7 @@ from runner.distributed.lr_scaling import scaled
 from runner.distributed.prepare import prepare_model
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import BudgetSpent, UserError
+from runner.models.tabm import FitsInputs
 from runner.models.weights import load_weights
 from runner.optim.groups import mark_groups
 from runner.optim.range_test import RangeTest
@@ -136,6 +139,8 @@ class Execution:
 
     def make_task(self, config: dict[str, Any]) -> tuple[Task, ResolvedHardware]:
         model = make_model(config)
+        if isinstance(model, FitsInputs) and self.resumed is None:
+            model.fit_inputs(training_inputs(self.data))
         with values_per_channel(model) as counts:
             task_class(config).check_model(model, self.data.require_facts())
         check_batch_norms(model, counts, self.data, config, self.process_info.world_size)
@@ -265,6 +270,14 @@ class Execution:
             "num_trainable": sum(p.numel() for p in parameters if p.requires_grad),
             "seconds": round(time.monotonic() - self.started + previous.get("seconds", 0.0), 3),
         }
+
+
+def training_inputs(data: DataModule, num_most: int = 10_000) -> Tensor:
+    """Returns normalized inputs of up to ``num_most`` training samples, ``(n, …)``."""
+    split = data.as_held_out("train")
+    batch = split.__getitems__([(0, index) for index in spread(len(split), num_most)])
+    inputs: Tensor = data.normalize(batch["inputs"])
+    return inputs
 
 
 def journal_of(trainer: Trainer) -> JournalLogger:

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Unpack
 
+import numpy as np
 import torch
 from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor
 
 from runner.data.audio.layout import Layout, sound_files
 from runner.data.audio.source import Frames, SoundSource
-from runner.data.audio.spectrogram import LogMel, file_problem, read_sound
+from runner.data.audio.spectrogram import LogMel, duration, file_problem, read_sound
 from runner.data.base import DataModule, LoaderOptions, split_indices
 from runner.data.facts import Facts
+from runner.data.measurements import Measurements, spread
 from runner.data.split import Split
 from runner.data.standardize import Standardize
 from runner.errors import DataError
@@ -167,6 +169,12 @@ class AudioFolderDataModule(DataModule):
             sums += torch.stack([torch.tensor(float(len(values))), values.sum(), values.square().sum()])
         mean = sums[1] / sums[0]
         return [float(mean), float((sums[2] / sums[0] - mean**2).clamp(min=0).sqrt())]
+
+    def measurements(self) -> Measurements:
+        train = self.splits["train"]
+        files = [Path(self.root or "").expanduser() / train.name(index) for index in spread(len(train), 1000)]
+        seconds, rates = zip(*(duration(str(file)) for file in files), strict=True)
+        return Measurements("sound", seconds=np.array(seconds), sample_rates=np.array(rates))
 
     def _use(self, measured: Sequence[float]) -> None:
         self.measured = list(measured)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from runner.errors import DataError
 
-__all__ = ["LogMel", "file_problem", "read_sound"]
+__all__ = ["LogMel", "duration", "file_problem", "read_sound"]
 
 FLOOR = 1e-5
 """Of the power in a band: what silence has."""
@@ -60,6 +60,14 @@ def file_problem(path: str) -> str | None:
         return "0 samples long"
     missing = missing_bytes(path)
     return f"{missing} bytes are missing at its end" if missing else None
+
+
+def duration(path: str) -> tuple[float, int]:
+    """Return the length of a sound in seconds and its sample rate, from its header."""
+    import soundfile
+
+    info = soundfile.info(path)
+    return info.frames / info.samplerate, info.samplerate
 
 
 def missing_bytes(path: str) -> int:

@@ -6,9 +6,11 @@ import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Unpack
+from typing import Annotated, Literal, Unpack, cast
 
+import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
+from numpy.typing import NDArray
 from torch import Tensor
 
 from runner.data.base import DataModule, LoaderOptions
@@ -16,10 +18,11 @@ from runner.data.facts import Facts
 from runner.data.images.array import ImageTransform
 from runner.data.images.brightness import WhiteLevel
 from runner.data.images.cut import ImageCut, count_problems, cut_tree, fraction_problems
-from runner.data.images.decode import read_new_image
+from runner.data.images.decode import read_header, read_new_image
 from runner.data.images.source import ImageFileSource, ImageFitter
 from runner.data.images.tree import ImageTree, find_problems, image_files
 from runner.data.images.verify import BROKEN_LIST, BrokenFile, read_broken, verify_images
+from runner.data.measurements import Measurements, spread
 from runner.data.split import Split
 from runner.data.standardize import Standardize
 from runner.errors import DataError
@@ -177,6 +180,17 @@ class ImageFolderDataModule(WhiteLevel, DataModule):
             if split in cut.splits
         }
         self.facts = self._facts(cut, set_aside)
+
+    def measurements(self) -> Measurements:
+        return Measurements(image_sizes=self.source_sizes())
+
+    def source_sizes(self) -> NDArray[np.int64]:
+        """Return height and width of some training images, from their headers, ``(n, 2)``."""
+        train = self.splits["train"]
+        source = cast(ImageFileSource, train.source)
+        files = [self.folder / source.paths[int(train.indices[index])] for index in spread(len(train))]
+        headers = [header for file in files if (header := read_header(file))]
+        return np.array([(header.height, header.width) for header in headers])
 
     def _train_transform(self) -> Callable:
         if self.augment is None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts
+from runner.data.measurements import Measurements, spread
 from runner.data.text.distinct import Duplicates, cut_together, first_copies, num_shared
 from runner.data.text.source import SequenceSplit, TokenSource, pad_tokens
 from runner.data.text.table import Texts, is_file, number_labels, required_path, text_columns, text_lines
@@ -299,6 +300,11 @@ class TextDataModule(DataModule):
             sum(map(len, whole)), self.title,
         )  # fmt: skip
         return [ids[: self.max_length] or [1] for ids in whole]
+
+    def measurements(self) -> Measurements:
+        tokenizer, train = fitted_tokenizer(self.tokenizer), self.splits["train"]
+        texts = [self.texts[int(train.indices[index])] for index in spread(len(train), 2000)]
+        return Measurements(num_tokens=np.array([len(ids) for ids in tokenizer.encode_all(texts)]))
 
     def make_facts(self, source: TokenSource, train: SequenceSplit) -> Facts:
         """Return the facts of the texts.
