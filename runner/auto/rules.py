@@ -41,9 +41,11 @@ MIN_PRETRAINED_SIDE = 96
 """Smallest side in pixels at which ImageNet features are useful; smaller images are enlarged to it."""
 MAX_SECONDS = 10.0
 """Maximum length of sounds in seconds."""
+MAX_TOKENS = 512
+"""Maximum number of tokens of a text."""
 SAMPLES_AT_1000 = 60_000
 """Samples that a model sees in training if there are 1000 training samples."""
-FINE_TUNE_SHARE = 0.3
+FINE_TUNE_SHARE = 0.4
 """Length of a training that starts from pretrained weights, relative to one from random weights."""
 MIN_EPOCHS, MAX_EPOCHS = 4, 150
 RARE = 10
@@ -91,15 +93,14 @@ def sound_length(situation: Situation) -> Iterator[Choice]:
 
 
 def text_length(situation: Situation) -> Iterator[Choice]:
-    """Chooses the number of tokens so that 98 % of the texts are complete."""
+    """Chooses the number of tokens so that all texts are complete, up to a limit."""
     lengths = situation.measurements.num_tokens
     if lengths is None or not is_unset(situation, "max_length"):
         return
-    quantile = int(np.quantile(lengths, 0.98))
-    most = 256 if situation.machine.is_slow else 1024
-    length = min(most, max(16, 8 * math.ceil(quantile / 8)))
+    longest = int(lengths.max())
+    length = min(MAX_TOKENS, max(16, 16 * math.ceil(longest / 16)))
     if length != 256:
-        yield Choice("data.max_length", length, f"98 % of the texts have at most {quantile} tokens")
+        yield Choice("data.max_length", length, f"the longest of the texts have about {longest} tokens")
 
 
 def batch_size(situation: Situation) -> Iterator[Choice]:
@@ -125,12 +126,13 @@ def image_model(situation: Situation) -> Iterator[Choice]:
     if situation.task not in ("classification", "binary", "regression"):
         return
     side = situation.value("data.image_size") or situation.facts.image_size
-    if situation.weights and situation.facts.in_channels == 3 and side >= 64:
-        yield Choice("model", situation.weights[0], "ImageNet weights of it are available")
+    if situation.weights:
+        yield Choice("model", situation.weights[0].model, "ImageNet weights of it are on this machine")
     elif situation.machine.is_slow:
         yield Choice("model", "small_cnn", "trains in reasonable time on a CPU")
         num_blocks = min(4 if side <= 64 else 5, int(math.log2(side)) - 1)
         yield Choice("model.widths", [32, 64, 128, 256, 256][:num_blocks], f"images of {side} px")
+        yield from one_cycle(situation, 0.003, "measured for small convolutional networks")
     elif side <= 64:
         yield Choice("model", "resnet18_small", f"images of {side} px")
     else:
@@ -138,8 +140,107 @@ def image_model(situation: Situation) -> Iterator[Choice]:
 
 
 def sound_model(situation: Situation) -> Iterator[Choice]:
-    if situation.composition.choices.get("model") == "small_cnn" and situation.facts.in_channels == 1:
-        yield Choice("model.widths", [32, 64, 128, 256], "four blocks see about half a second")
+    if situation.composition.choices.get("model") != "small_cnn" or situation.facts.in_channels != 1:
+        return
+    widths = [16, 32, 64, 128] if situation.machine.is_slow else [32, 64, 128, 256]
+    yield Choice("model.widths", widths, f"four blocks, on a {situation.machine.accelerator}")
+    yield from one_cycle(situation, 0.003, "measured for small convolutional networks")
+
+
+def detector(situation: Situation) -> Iterator[Choice]:
+    if not situation.machine.is_slow:
+        return
+    sizes = situation.measurements.image_sizes
+    shorter, longer = (256, 427) if sizes is None else (int(size) for size in np.sort(np.median(sizes, 0)))
+    scale = min(1.0, MAX_DETECTOR_SIDE / shorter)
+    reason = "Faster R-CNN with ResNet-50 takes minutes per step on a CPU"
+    yield Choice("model", "fcos", reason)
+    yield Choice("model.backbone", "mobilenet_v2", "a small backbone for a CPU")
+    yield Choice("model.channels", 128, "a small head for a CPU")
+    yield Choice("model.head_convs", 2, "a small head for a CPU")
+    yield Choice("model.min_size", round(shorter * scale), f"the images are about {longer}×{shorter} pixels")
+    yield Choice("model.max_size", round(longer * scale), f"the images are about {longer}×{shorter} pixels")
+    if situation.weights:
+        yield Choice(
+            "model.backbone_weights", str(situation.weights[0].path), "ImageNet weights of the backbone"
+        )
+    yield from one_cycle(situation, 0.001, "measured for detectors")
+    if situation.is_open("regularization") and situation.is_open("trainer.gradient_clip_val"):
+        yield Choice("regularization.clip_norm", 5.0, "losses of detectors have outliers")
+
+
+def segmenter(situation: Situation) -> Iterator[Choice]:
+    if not situation.machine.is_slow:
+        return
+    yield Choice("model", "fpn", "a light decoder for a CPU")
+    yield Choice("model.encoder_name", "mobilenet_v2", "a small encoder for a CPU")
+    yield Choice("model.decoder_pyramid_channels", 128, "a small decoder for a CPU")
+    yield Choice("model.decoder_segmentation_channels", 64, "a small decoder for a CPU")
+    if situation.is_open("task.loss"):
+        yield Choice("task.loss.dice", 0.5, "rare classes count as much as frequent ones")
+    yield from one_cycle(situation, 0.003, "measured for segmentation")
+
+
+def one_cycle(situation: Situation, rate: float, reason: str) -> Iterator[Choice]:
+    """Chooses one cycle with a peak rate of AdamW, if the user set neither optimizer nor schedule."""
+    groups = ("optimizer", "scheduler", "transfer")
+    if all(situation.leaves_group_open(group) for group in groups):
+        yield Choice("optimizer.lr", rate, reason)
+        yield Choice("scheduler", "one_cycle", "a short warm-up, then down to zero")
+        yield Choice("scheduler.pct_start", 0.1, "a short warm-up, then down to zero")
+
+
+def weights(situation: Situation) -> Iterator[Choice]:
+    """Chooses a file of ImageNet weights of the model, and what of the model is trained."""
+    keys = ("weights", "pretrained", "transfer")
+    if situation.task not in ("classification", "binary", "regression", "segmentation"):
+        return
+    if not all(situation.is_open(key) for key in keys) or "transfer" in situation.composition.chosen_groups:
+        return
+    name = (
+        situation.value("model.encoder_name")
+        if situation.task == "segmentation"
+        else situation.value("model")
+    )
+    name = name or situation.composition.choices.get("model")
+    file = next((file for file in situation.weights if file.model == name), None)
+    if file is None:
+        return
+    yield Choice("weights", str(file.path), "starting from ImageNet weights")
+    if situation.task == "segmentation":
+        yield Choice("transfer", "finetune", "the head first, then all layers")
+        yield Choice("transfer.layer_decay", 0.8, "measured for segmentation")
+        yield Choice("transfer.batch_norm", "train", "measured for segmentation")
+        return
+    if situation.machine.is_slow and situation.num_train < MANY_IMAGES:
+        yield Choice("transfer", "frozen", "on a CPU: the features of the backbone are computed once")
+        if situation.is_open("regularization"):
+            yield Choice("regularization.augment", None, "the features of the backbone are computed once")
+        if is_unset(situation, "fit"):
+            yield Choice("data.fit", "squeeze", "the whole image without random crops")
+    else:
+        yield Choice("transfer", "finetune", f"{situation.num_train:,} training images")
+
+
+MANY_IMAGES = 20_000
+"""Number of training images from which the backbone is trained on a CPU, too."""
+MAX_DETECTOR_SIDE = 256
+"""Shorter side of images in pixels for a detector on a CPU."""
+
+
+def text_model(situation: Situation) -> Iterator[Choice]:
+    if situation.task not in ("classification", "binary"):
+        return
+    if situation.num_train < MANY_TEXTS:
+        reason = f"{situation.num_train:,} training texts are few for an LSTM"
+        yield Choice("model", "ngrams", reason)
+    else:
+        yield Choice("model", "ngram_lstm", f"{situation.num_train:,} training texts")
+    yield from one_cycle(situation, 0.005, "measured for n-grams")
+
+
+MANY_TEXTS = 50_000
+"""Number of training texts from which an LSTM is added to the n-grams."""
 
 
 def table_model(situation: Situation) -> Iterator[Choice]:
@@ -152,10 +253,7 @@ def table_model(situation: Situation) -> Iterator[Choice]:
         reason = f"{situation.num_train:,} training samples"
         yield Choice("model.num_bins", 48, reason)
         yield Choice("model.embed_dim", 16, reason)
-    if situation.leaves_group_open("optimizer") and situation.leaves_group_open("scheduler"):
-        yield Choice("optimizer.lr", 0.002, "the usual rate of TabM")
-        yield Choice("scheduler", "one_cycle", "short warm-up, then down to zero")
-        yield Choice("scheduler.pct_start", 0.1, "a short warm-up")
+    yield from one_cycle(situation, 0.002, "the usual rate of TabM")
     if situation.is_open("regularization"):
         yield Choice("regularization.clip_norm", 1.0, "as published for TabM")
 
@@ -167,6 +265,9 @@ MODELS: dict[tuple[str, str], Rule] = {
     ("", "image"): image_model,
     ("", "sound"): sound_model,
     ("", "features"): table_model,
+    ("", "tokens"): text_model,
+    ("detection", "image"): detector,
+    ("segmentation", "image"): segmenter,
 }
 """Rules by task and kind of inputs; an empty task matches every task."""
 
@@ -194,7 +295,7 @@ def epochs(situation: Situation) -> Iterator[Choice]:
         )
 
 
-INPUT_SHARES = {"features": 2.0, "tokens": 0.4}
+INPUT_SHARES = {"features": 2.0, "tokens": 0.5}
 """Relative length of training: steps on features cost little, and texts are memorized soon."""
 
 TASK_SHARES = {"language": 0.5, "segmentation": 0.5, "detection": 0.5, "forecasting": 0.5}
@@ -214,7 +315,16 @@ def class_weights(situation: Situation) -> Iterator[Choice]:
         yield Choice("task.weight_power", 0.5, "weights by the inverse square root of the counts")
 
 
-RULES: tuple[Rule, ...] = (image_size, sound_length, text_length, batch_size, model, epochs, class_weights)
+RULES: tuple[Rule, ...] = (
+    image_size,
+    sound_length,
+    text_length,
+    batch_size,
+    model,
+    weights,
+    epochs,
+    class_weights,
+)
 
 
 def is_unset(situation: Situation, argument: str) -> bool:
@@ -226,9 +336,6 @@ def is_unset(situation: Situation, argument: str) -> bool:
 
 def is_pretrained(situation: Situation) -> bool:
     """Return whether the training starts from pretrained weights."""
-    given = situation.value("pretrained")
-    if situation.value("weights"):
+    if situation.value("weights") or situation.value("pretrained") is True:
         return True
-    if given in (True, False):
-        return bool(given)
-    return bool(situation.weights)
+    return bool(situation.weights) and situation.is_open("weights") and situation.is_open("pretrained")

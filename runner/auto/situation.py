@@ -6,8 +6,10 @@ import os
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from omegaconf import OmegaConf
 
+from runner.auto.weights import WeightsFile, find_weights
 from runner.config.composition import Composition
 from runner.data.base import DataModule
 from runner.data.facts import Facts
@@ -53,7 +55,7 @@ class Situation:
         measurements: sizes and lengths of its samples.
         machine: the machine.
         data_arguments: names of the constructor arguments of the data module.
-        weights: names of the model options whose ImageNet weights exist on this machine.
+        weights: files of ImageNet weights that suit the inputs, the preferred model first.
         chosen: values chosen by the rules so far: key → value.
     """
 
@@ -62,15 +64,18 @@ class Situation:
     measurements: Measurements
     machine: Machine
     data_arguments: frozenset[str] = frozenset()
-    weights: tuple[str, ...] = ()
+    weights: tuple[WeightsFile, ...] = ()
     chosen: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, composition: Composition, data: DataModule, weights: tuple[str, ...] = ()) -> Situation:
+    def of(cls, composition: Composition, data: DataModule) -> Situation:
         """Return the situation of a composition whose data module is set up."""
         names = frozenset(argument for kind in type(data).__mro__ for argument in arguments_of(kind))
         machine = Machine.of_config(composition.config)
-        return cls(composition, data.require_facts(), data.measurements(), machine, names, weights)
+        facts, measurements = data.require_facts(), data.measurements()
+        return cls(
+            composition, facts, measurements, machine, names, suitable_weights(facts, measurements, machine)
+        )
 
     @property
     def task(self) -> str:
@@ -105,6 +110,25 @@ class Situation:
     def leaves_group_open(self, group: str) -> bool:
         """Return whether the user neither chose an option of a group nor set one of its values."""
         return group not in self.composition.chosen_groups and self.is_open(group)
+
+
+def suitable_weights(facts: Facts, measurements: Measurements, machine: Machine) -> tuple[WeightsFile, ...]:
+    """Return files of ImageNet weights for photographs; none for gray or very small images."""
+    sizes = measurements.image_sizes
+    if len(facts.input_shape) != 3 or facts.in_channels != 3:
+        return ()
+    if sizes is None or np.median(sizes.min(1)) < MIN_PHOTOGRAPH_SIDE:
+        return ()
+    names = SMALL_MODELS if machine.is_slow else LARGE_MODELS
+    files = find_weights(frozenset(names))
+    return tuple(files[name] for name in names if name in files)
+
+
+SMALL_MODELS = ("mobilenet_v2", "resnet18", "resnet34", "resnet50")
+"""Models with ImageNet weights, in the order in which they are preferred on a CPU."""
+LARGE_MODELS = ("resnet50", "resnet34", "resnet18", "mobilenet_v2")
+MIN_PHOTOGRAPH_SIDE = 28
+"""Images with a shorter side, in pixels, gain nothing from ImageNet features."""
 
 
 def arguments_of(kind: type) -> list[str]:

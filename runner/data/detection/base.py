@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Unpack
 
+import numpy as np
 import torch
 from annotated_types import Gt
 from torch import Tensor
@@ -18,6 +19,7 @@ from runner.data.images.augment import ImageAugment
 from runner.data.images.brightness import WhiteLevel
 from runner.data.images.decode import read_new_image
 from runner.data.images.tree import image_files
+from runner.data.measurements import Measurements
 from runner.data.split import Source, Split
 
 __all__ = ["DetectionDataModule", "DetectionOptions"]
@@ -59,6 +61,11 @@ class DetectionDataModule(WhiteLevel, DataModule):
         if name == "train":
             transform = without_crowd if self.augment is None else BoxAugment(self.augment, self.can_flip)
         return Split(source, indices, transform, self.seed, collate_boxes)
+
+    def measurements(self) -> Measurements:
+        facts = self.require_facts().extra
+        sides = [facts.get("shorter_side"), facts.get("longer_side")]
+        return Measurements(image_sizes=np.array([sides]) if all(sides) else None)
 
     def transfer_batch_to_device(
         self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
