@@ -68,7 +68,7 @@ def choose_hardware(hardware: dict[str, Any], model: nn.Module) -> ResolvedHardw
         reasons.append(f"{' and '.join(hinted)}: measured to be fastest for this model")
     precision = hardware.get("precision") or hint.get("precision")
     if precision is None:
-        precision, reason = choose_precision(accelerator, convolutional, num_parameters)
+        precision, reason = choose_precision(accelerator, num_parameters)
         reasons.append(reason)
     channels_last = hardware.get("channels_last")
     if channels_last is None:
@@ -105,7 +105,7 @@ def available_accelerator() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def choose_precision(accelerator: str, convolutional: bool, num_parameters: int) -> tuple[str, str]:
+def choose_precision(accelerator: str, num_parameters: int) -> tuple[str, str]:
     """Choose the precision by rule.
 
     Returns:
@@ -117,9 +117,7 @@ def choose_precision(accelerator: str, convolutional: bool, num_parameters: int)
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bf16", "bf16: supported by the GPU"
         return "16", "fp16 with loss scaling: the GPU does not support bf16"
-    if accelerator == "cpu" and convolutional and cpu_has_bf16():
-        return "bf16", "bf16: supported by the CPU (about twice as fast for convolutions)"
-    return "32", "32-bit"
+    return "32", "32-bit: bf16 is used on this device only where a measurement shows that it is faster"
 
 
 def cpu_has_bf16() -> bool:

@@ -17,14 +17,16 @@ from runner.distributed.split_batch import cut, num_samples
 __all__ = ["Candidate", "Measured", "measure"]
 
 BUDGET_S = 2.5
-"""Time for all candidates together in seconds; the first one may take longer."""
+"""Time for all candidates together in seconds."""
 
 MIN_NUMBERS = 50_000
 """Minimum number of input values in a timed batch; small batches favor other memory formats."""
 
-REPEATS = 3
+REPEATS = 5
 MIN_SPEEDUP = 1.1
-"""A candidate must be faster than the expected one by this factor to be preferred."""
+"""A candidate must be faster than a simpler one by this factor to be preferred."""
+MAX_FACTOR = 4
+"""Multiple of the budget within which each candidate is timed at least once."""
 
 DTYPES = {"bf16": torch.bfloat16, "16": torch.float16}
 NAMES = {"32": "32-bit", "bf16": "bf16", "16": "fp16"}
@@ -51,70 +53,82 @@ class Measured:
     """Result of timing the candidates.
 
     Attributes:
-        chosen: the fastest candidate, or the expected one if it is about as fast.
+        chosen: the simplest candidate that no other one is clearly faster than.
         seconds: seconds per step by candidate, without those that failed or were not timed.
         reason: a phrase with the figures.
+        is_complete: whether every candidate was tried; otherwise the choice is a rule's.
     """
 
     chosen: Candidate
     seconds: dict[Candidate, float]
     reason: str
+    is_complete: bool = True
 
 
 def measure(
     task: nn.Module,
     batch: dict[str, Any],
     device: torch.device,
-    expected: Candidate,
+    fallback: Candidate,
     candidates: list[Candidate],
 ) -> Measured:
-    """Time the candidates, the expected one first.
+    """Time steps of the candidates alternately, the simplest candidate first.
 
     Args:
         task: a module with ``training_step``; it is not modified.
         batch: a batch on the CPU.
         device: the device to time on.
-        expected: the candidate chosen by rule.
-        candidates: all candidates, including the expected one.
+        fallback: the choice by rule if there is not enough time to try all candidates.
+        candidates: all candidates.
 
     Returns:
         The choice. Candidates that fail are excluded.
     """
-    order = sorted(candidates, key=lambda candidate: (candidate != expected, candidate.channels_last))
+    order = sorted(candidates, key=complexity)
     batch = {key: moved(value, device) for key, value in batch.items()}
     random = torch.get_rng_state()
     seconds: dict[Candidate, float] = {}
+    failed: set[Candidate] = set()
     begin = now(device)
     try:
-        batch = short_enough(task, batch, device, expected)
-        for candidate in order:
-            if seconds and now(device) - begin > BUDGET_S:
-                break
-            step_s = seconds_of_step(task, batch, device, candidate)
-            if step_s is not None:
-                seconds[candidate] = step_s
+        batch = short_enough(task, batch, device, order[0])
+        for repeat in range(REPEATS):
+            for candidate in order:
+                if candidate in failed or now(device) - begin > (1 if repeat else MAX_FACTOR) * BUDGET_S:
+                    continue
+                step_s = seconds_of_step(task, batch, device, candidate)
+                if step_s is None:
+                    failed.add(candidate)
+                else:
+                    seconds[candidate] = min(step_s, seconds.get(candidate, step_s))
     finally:
         torch.set_rng_state(random)
-    return decide(seconds, expected, num_samples(batch))
+    is_complete = len(seconds) + len(failed) == len(order)
+    return decide(seconds, fallback, num_samples(batch), is_complete)
+
+
+def complexity(candidate: Candidate) -> tuple[bool, bool]:
+    """Return the order of candidates: 32-bit before bf16, and the default memory format first."""
+    return candidate.precision != "32", candidate.channels_last
 
 
 def short_enough(
-    task: nn.Module, batch: dict[str, Any], device: torch.device, expected: Candidate
+    task: nn.Module, batch: dict[str, Any], device: torch.device, candidate: Candidate
 ) -> dict[str, Any]:
     """Shorten a batch until a step takes at most a tenth of the available time.
 
     The result keeps enough samples to be representative of a full batch.
     """
-    max_s, model_copy = BUDGET_S / 10, prepared_copy(task, device, expected)
+    max_s, model_copy = BUDGET_S / 10, prepared_copy(task, device, candidate)
     numbers_per_sample = sum(sample.numel() for sample in batch["inputs"]) / num_samples(batch)
     min_samples = max(2, min(num_samples(batch), math.ceil(MIN_NUMBERS / numbers_per_sample)))
-    step_s = step(model_copy, batch, device, expected.precision)
+    step_s = step(model_copy, batch, device, candidate.precision)
     while step_s > max_s and num_samples(batch) > min_samples:
         parts = min(math.ceil(step_s / max_s), num_samples(batch) // min_samples)
         if parts == 1:
             break
         batch = cut(batch, parts)[0]
-        step_s = step(model_copy, batch, device, expected.precision)
+        step_s = step(model_copy, batch, device, candidate.precision)
     return batch
 
 
@@ -130,12 +144,11 @@ def moved(value: Any, device: torch.device) -> Any:
 def seconds_of_step(
     task: nn.Module, batch: dict[str, Any], device: torch.device, candidate: Candidate
 ) -> float | None:
-    """Return the seconds of the fastest of several steps after a warm-up; None if the candidate fails."""
+    """Return the seconds of a step after a warm-up; None if the candidate fails."""
     try:
         model_copy = prepared_copy(task, device, candidate)
-        warm_up_s = step(model_copy, batch, device, candidate.precision)
-        repeats = 1 if warm_up_s > BUDGET_S / 5 else REPEATS
-        return min(step(model_copy, batch, device, candidate.precision) for _ in range(repeats))
+        step(model_copy, batch, device, candidate.precision)
+        return step(model_copy, batch, device, candidate.precision)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error) and "not implemented for" not in str(error):
             raise
@@ -173,19 +186,27 @@ def now(device: torch.device) -> float:
     return time.process_time() if device.type == "cpu" else time.perf_counter()
 
 
-def decide(seconds: dict[Candidate, float], expected: Candidate, count: int) -> Measured:
-    """Choose the expected candidate unless another is clearly faster.
+def decide(
+    seconds: dict[Candidate, float], fallback: Candidate, count: int, is_complete: bool = True
+) -> Measured:
+    """Choose the simplest candidate unless another is clearly faster.
 
     Args:
         seconds: seconds per step by candidate.
-        expected: the candidate chosen by rule.
+        fallback: the choice if not all candidates were tried.
         count: number of samples in the timed batch, for the reason.
+        is_complete: whether every candidate was tried.
     """
-    if expected not in seconds or len(seconds) == 1:
-        return Measured(expected, seconds, f"{expected}: by rule, since no other candidate could be timed")
-    fastest = min(seconds, key=seconds.__getitem__)
-    chosen = fastest if seconds[expected] > MIN_SPEEDUP * seconds[fastest] else expected
+    if not is_complete or not seconds:
+        longest = max(seconds.values(), default=0.0)
+        cause = f"a step takes {longest:.2g} s" if longest > BUDGET_S / 5 else "no candidate could be timed"
+        return Measured(fallback, seconds, f"{fallback}: by rule, not measured, since {cause}", False)
+    order = sorted(seconds, key=complexity)
+    chosen = order[0]
+    for candidate in order[1:]:
+        if MIN_SPEEDUP * seconds[candidate] < seconds[chosen]:
+            chosen = candidate
     others = sorted((other for other in seconds if other != chosen), key=seconds.__getitem__)
-    ratios = "; ".join(f"{other} takes {seconds[other] / seconds[chosen]:.2f} × as long" for other in others)
-    reason = f"{chosen}: measured, {1e3 * seconds[chosen]:.3g} ms per step of {count} samples; {ratios}"
+    ratios = "".join(f"; {other} takes {seconds[other] / seconds[chosen]:.2f} × as long" for other in others)
+    reason = f"{chosen}: measured, {1e3 * seconds[chosen]:.3g} ms per step of {count} samples{ratios}"
     return Measured(chosen, seconds, reason)

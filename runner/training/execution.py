@@ -81,6 +81,7 @@ class Execution:
         self.config = resolve(config, facts)
         check_batch_counts(self.data, self.config)
         self.stopped: str | None = None
+        self.printed: set[str] = set()
         self.resumed = last_checkpoint(run)
         version = read_status(run).format_version
         if self.resumed is not None:
@@ -145,7 +146,10 @@ class Execution:
             task_class(config).check_model(model, self.data.require_facts())
         check_batch_norms(model, counts, self.data, config, self.process_info.world_size)
         if config.get("weights") and self.resumed is None:
-            console.text(load_weights(model, absolute_paths(self.run, config)["weights"]).summary)
+            summary = load_weights(model, absolute_paths(self.run, config)["weights"]).summary
+            if summary not in self.printed:  # a benchmark builds the model, too
+                console.text(summary)
+                self.printed.add(summary)
         hardware = choose_hardware(config["hardware"], model)
         if hardware.num_threads:
             torch.set_num_threads(hardware.num_threads)

@@ -86,7 +86,10 @@ def measured(
         cache, key = run.path.parent / ".hardware.json", key_of(task, batch, chosen)
         known = read_json(cache, {})
         if key not in known:
-            known = read_json(cache, {}) | {key: by_the_clock(config["hardware"], task, batch, chosen)}
+            choice = by_the_clock(config["hardware"], task, batch, chosen)
+            if "ms_per_step" not in choice:  # not measured: another run may have the time
+                return choice
+            known = read_json(cache, {}) | {key: choice}
             write_json(cache, known)
         return known[key]
     finally:
@@ -137,9 +140,10 @@ def by_the_clock(
     except (RunnerError, RuntimeError, ValueError) as error:  # the training itself reports the error in full
         reason = f"{expected}: by rule, since a measurement failed ({type(error).__name__})"
         return {"precision": expected.precision, "channels_last": expected.channels_last, "reason": reason}
+    timings = {str(candidate): round(1e3 * took, 3) for candidate, took in result.seconds.items()}
     return {
         "precision": result.chosen.precision,
         "channels_last": result.chosen.channels_last,
         "reason": result.reason,
-        "ms_per_step": {str(candidate): round(1e3 * took, 3) for candidate, took in result.seconds.items()},
+        **({"ms_per_step": timings} if result.is_complete else {}),
     }

@@ -22,18 +22,47 @@ from runner.training.worker import execute
 SLOW, FAST, OTHER = Candidate("32", False), Candidate("bf16", True), Candidate("32", True)
 
 
-def test_default_is_kept_unless_another_setting_is_clearly_faster() -> None:
-    assert decide({FAST: 1.0, SLOW: 0.95}, FAST, 8).chosen == FAST
-    found = decide({FAST: 1.0, SLOW: 0.5, OTHER: 0.8}, FAST, 8)
-    assert found.chosen == SLOW
-    assert found.reason == (
+def test_simpler_setting_wins_unless_another_is_clearly_faster() -> None:
+    assert decide({FAST: 0.95, SLOW: 1.0}, FAST, 8).chosen == SLOW, "32-bit wins ties"
+    assert decide({FAST: 0.8, SLOW: 1.0, OTHER: 0.85}, SLOW, 8).chosen == OTHER
+    assert decide({FAST: 0.7, SLOW: 1.0, OTHER: 0.85}, SLOW, 8).chosen == FAST
+    result = decide({FAST: 1.0, SLOW: 0.5, OTHER: 0.8}, FAST, 8)
+    assert result.chosen == SLOW
+    assert result.reason == (
         "32-bit: measured, 500 ms per step of 8 samples; 32-bit, channels-last takes 1.60 × as long; "
         "bf16, channels-last takes 2.00 × as long"
     )
-    assert decide({FAST: 1.0}, FAST, 8).chosen == FAST and "by rule" in decide({FAST: 1.0}, FAST, 8).reason
-    assert decide({SLOW: 1.0}, FAST, 8).chosen == FAST, (
-        "it may have failed for want of memory: the training will say so"
-    )
+
+
+def test_choice_without_enough_time_is_by_rule_and_says_so() -> None:
+    result = decide({SLOW: 12.0}, SLOW, 8, is_complete=False)
+    assert not result.is_complete
+    assert result.reason == "32-bit: by rule, not measured, since a step takes 12 s"
+    assert decide({}, FAST, 8).chosen == FAST and not decide({}, FAST, 8).is_complete
+
+
+def test_slow_steps_leave_candidates_unmeasured(monkeypatch) -> None:
+    clock = iter(range(0, 1000, 20))
+    monkeypatch.setattr(measuring, "now", lambda device: next(clock))
+    monkeypatch.setattr(measuring, "seconds_of_step", lambda *arguments: 20.0)
+    monkeypatch.setattr(measuring, "short_enough", lambda task, batch, *rest: batch)
+    batch = {"inputs": torch.zeros(4, 2), "targets": torch.zeros(4), "index": torch.arange(4)}
+    result = measure(nn.Identity(), batch, torch.device("cpu"), SLOW, [SLOW, FAST])
+    assert result.chosen == SLOW and not result.is_complete
+
+
+def test_candidates_are_timed_alternately(monkeypatch) -> None:
+    order: list[Candidate] = []
+
+    def timed(task, batch, device, candidate):
+        order.append(candidate)
+        return 1.0
+
+    monkeypatch.setattr(measuring, "seconds_of_step", timed)
+    monkeypatch.setattr(measuring, "short_enough", lambda task, batch, *rest: batch)
+    batch = {"inputs": torch.zeros(4, 2), "targets": torch.zeros(4), "index": torch.arange(4)}
+    measure(nn.Identity(), batch, torch.device("cpu"), SLOW, [FAST, SLOW])
+    assert order == [SLOW, FAST] * measuring.REPEATS
 
 
 class SlowIn32(nn.Sequential):
@@ -107,3 +136,23 @@ def test_small_model_is_not_timed(tmp_path, monkeypatch) -> None:
     run = written(tmp_path / "run", "data=digits", "model=mlp", "trainer.max_epochs=1", "hardware=auto")
     execute(run)
     assert OmegaConf.load(run.config_path).hardware.get("precision") is None
+
+
+def test_unmeasured_choice_is_not_cached(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(measuring_hardware, "SMALL_MODEL", 1000)
+    monkeypatch.setattr(measuring_hardware, "cpu_has_bf16", lambda: True)
+    incomplete = measuring.Measured(SLOW, {SLOW: 9.0}, "32-bit: by rule, not measured", is_complete=False)
+    calls: list = []
+
+    def unmeasured(*arguments):
+        calls.append(arguments)
+        return incomplete
+
+    monkeypatch.setattr(measuring_hardware, "measure", unmeasured)
+    words = ("data=digits", "model=small_cnn", "regularization=none", "trainer.max_epochs=1")
+    for name in ("first", "second"):
+        run = written(tmp_path / name, *words, "hardware=auto")
+        execute(run)
+        assert OmegaConf.load(run.config_path).hardware.precision == "32"
+    assert len(calls) == 2
+    assert not list(tmp_path.rglob(".hardware.json"))

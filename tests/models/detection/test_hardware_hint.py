@@ -16,7 +16,7 @@ from runner.distributed.hardware import choose_hardware
 def test_model_hint_is_used_on_a_cpu(kind, hint, small, monkeypatch):
     monkeypatch.setattr("runner.distributed.hardware.cpu_has_bf16", lambda: True)
     chosen = choose_hardware({"accelerator": "cpu"}, small(kind))
-    expected = {"precision": "bf16-mixed", "channels_last": True} | hint
+    expected = {"precision": "32-true", "channels_last": True} | hint
     assert {key: getattr(chosen, key) for key in expected} == expected
     assert any("measured" in reason for reason in chosen.reasons) == bool(hint)
 
