@@ -83,7 +83,7 @@ def sound_length(situation: Situation) -> Iterator[Choice]:
         yield Choice("data.sample_rate", rate, f"the files have {rate} samples per second")
     if is_unset(situation, "seconds"):
         quantile = float(np.quantile(seconds, 0.95))
-        length = max(0.2, math.ceil(min(MAX_SECONDS, quantile) * 10) / 10)
+        length = max(0.2, math.ceil(min(MAX_SECONDS, quantile) * 10 - 1e-6) / 10)
         reason = f"95 % of the sounds have at most {quantile:.2g} s"
         yield Choice("data.seconds", length, reason)
         if length > 2 and is_unset(situation, "hop_s"):
