@@ -24,7 +24,7 @@ MIN_NUMBERS = 50_000
 
 REPEATS = 5
 MIN_SPEEDUP = 1.1
-"""A candidate must be faster than a simpler one by this factor to be preferred."""
+"""A lower precision must be faster than 32-bit by this factor to be preferred."""
 MAX_FACTOR = 4
 """Multiple of the budget within which each candidate is timed at least once."""
 
@@ -53,7 +53,7 @@ class Measured:
     """Result of timing the candidates.
 
     Attributes:
-        chosen: the simplest candidate that no other one is clearly faster than.
+        chosen: the fastest 32-bit candidate, unless another precision is clearly faster.
         seconds: seconds per step by candidate, without those that failed or were not timed.
         reason: a phrase with the figures.
         is_complete: whether every candidate was tried; otherwise the choice is a rule's.
@@ -189,7 +189,7 @@ def now(device: torch.device) -> float:
 def decide(
     seconds: dict[Candidate, float], fallback: Candidate, count: int, is_complete: bool = True
 ) -> Measured:
-    """Choose the simplest candidate unless another is clearly faster.
+    """Choose the fastest memory format, and 32-bit unless another precision is clearly faster.
 
     Args:
         seconds: seconds per step by candidate.
@@ -201,9 +201,13 @@ def decide(
         longest = max(seconds.values(), default=0.0)
         cause = f"a step takes {longest:.2g} s" if longest > BUDGET_S / 5 else "no candidate could be timed"
         return Measured(fallback, seconds, f"{fallback}: by rule, not measured, since {cause}", False)
-    order = sorted(seconds, key=complexity)
-    chosen = order[0]
-    for candidate in order[1:]:
+    best = {
+        precision: min(same_precision, key=seconds.__getitem__)
+        for precision in {candidate.precision for candidate in seconds}
+        if (same_precision := [candidate for candidate in seconds if candidate.precision == precision])
+    }
+    chosen = min(best.values(), key=complexity)
+    for candidate in best.values():
         if MIN_SPEEDUP * seconds[candidate] < seconds[chosen]:
             chosen = candidate
     others = sorted((other for other in seconds if other != chosen), key=seconds.__getitem__)

@@ -22,10 +22,12 @@ from runner.training.worker import execute
 SLOW, FAST, OTHER = Candidate("32", False), Candidate("bf16", True), Candidate("32", True)
 
 
-def test_simpler_setting_wins_unless_another_is_clearly_faster() -> None:
+def test_32_bit_wins_unless_another_precision_is_clearly_faster() -> None:
     assert decide({FAST: 0.95, SLOW: 1.0}, FAST, 8).chosen == SLOW, "32-bit wins ties"
     assert decide({FAST: 0.8, SLOW: 1.0, OTHER: 0.85}, SLOW, 8).chosen == OTHER
     assert decide({FAST: 0.7, SLOW: 1.0, OTHER: 0.85}, SLOW, 8).chosen == FAST
+    close = {SLOW: 1.12, OTHER: 1.02, Candidate("bf16", False): 1.25, FAST: 1.0}
+    assert decide(close, SLOW, 8).chosen == OTHER, "compared with the best format of 32-bit"
     result = decide({FAST: 1.0, SLOW: 0.5, OTHER: 0.8}, FAST, 8)
     assert result.chosen == SLOW
     assert result.reason == (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Unpack
 
+import numpy as np
 import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
@@ -16,6 +17,7 @@ from runner.data.images.brightness import WhiteLevel
 from runner.data.images.decode import read_new_image
 from runner.data.images.folder import IMAGENET_MEAN, IMAGENET_STD
 from runner.data.images.tree import image_files
+from runner.data.measurements import Measurements, spread
 from runner.data.segmentation.batch import IGNORE, keep_sizes, pad_to_largest
 from runner.data.segmentation.classes import GROUNDS, class_colors, laid_over
 from runner.data.segmentation.mask_set import Survey, survey
@@ -74,6 +76,11 @@ class SegmentationDataModule(WhiteLevel, DataModule):
         """Compute statistics of some of the training samples."""
         train = self.splits["train"]
         return survey(train.source, train.indices, num_classes)
+
+    def measurements(self) -> Measurements:
+        train = self.splits["train"]
+        shapes = [train.source[int(train.indices[index])][0].shape[-2:] for index in spread(len(train), 20)]
+        return Measurements(image_sizes=np.array(shapes))
 
     def make_facts(
         self, class_names: Sequence[str], statistics: Survey, name: str, source: str, digest: str
