@@ -287,7 +287,7 @@ def epochs(situation: Situation) -> Iterator[Choice]:
         "trainer.max_epochs", number, f"{situation.num_train:,} training samples, {start}; {steps:,} steps"
     )
     if number >= 10 and situation.is_open("regularization"):
-        patience = max(5, number // 4)
+        patience = max(5, round(0.4 * number))  # a cycle improves most at its end
         yield Choice(
             "regularization.early_stopping",
             {"patience": patience},
