@@ -3,15 +3,81 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-__all__ = ["did_you_mean", "nearest"]
+__all__ = ["SYNONYMS", "did_you_mean", "known_as", "nearest"]
 
 
 MIN_SIMILARITY = 0.6
 """Minimum similarity of a suggestion; similarities are difflib ratios, 1 for identical names."""
 MAX_GAP = 0.12
 """Maximum difference to the similarity of the best suggestion."""
+
+
+SYNONYMS: dict[str, tuple[str, ...]] = {
+    "accelerator": ("hardware.accelerator",),
+    "arch": ("model",),
+    "architecture": ("model",),
+    "batch": ("data.batch_size",),
+    "batch_size": ("data.batch_size",),
+    "bs": ("data.batch_size",),
+    "cpu": ("hardware",),
+    "dataset": ("data",),
+    "device": ("hardware.accelerator", "hardware"),
+    "devices": ("hardware.devices",),
+    "dropout": ("regularization.dropout",),
+    "early_stopping": ("regularization.early_stopping",),
+    "ema": ("regularization.ema",),
+    "epochs": ("trainer.max_epochs",),
+    "freeze": ("transfer",),
+    "gpu": ("hardware",),
+    "gpus": ("hardware.devices",),
+    "img_size": ("data.image_size",),
+    "imgsz": ("data.image_size",),
+    "label_smoothing": ("regularization.label_smoothing",),
+    "learning_rate": ("optimizer.lr",),
+    "logger": ("tracking",),
+    "lr": ("optimizer.lr",),
+    "max_epochs": ("trainer.max_epochs",),
+    "max_steps": ("trainer.max_steps",),
+    "name": ("run.name",),
+    "network": ("model",),
+    "num_epochs": ("trainer.max_epochs",),
+    "num_workers": ("data.num_workers",),
+    "n_epochs": ("trainer.max_epochs",),
+    "opt": ("optimizer",),
+    "optim": ("optimizer",),
+    "output_dir": ("run.root",),
+    "patience": ("regularization.early_stopping.patience",),
+    "precision": ("hardware.precision",),
+    "random_state": ("seed",),
+    "schedule": ("scheduler",),
+    "steps": ("trainer.max_steps",),
+    "time_limit": ("trainer.max_time",),
+    "wd": ("regularization.weight_decay",),
+    "weight_decay": ("regularization.weight_decay",),
+    "workers": ("data.num_workers",),
+}
+"""Usual names of settings → their keys."""
+
+
+def known_as(name: str, valid: Collection[str]) -> list[str]:
+    """Return the valid names that a usual name stands for, or that differ in separators only.
+
+    Args:
+        name: the name as typed, possibly dotted.
+        valid: valid names: whole keys, or the names of one node.
+    """
+    parent, _, last = name.strip("-").replace("-", "_").lower().rpartition(".")
+    keys = SYNONYMS.get(last, ())
+    tops = {key.partition(".")[0] for key in valid}
+    if not parent:
+        whole = [key for key in keys if key in valid or ("." in key and key.partition(".")[0] in tops)]
+        if whole:
+            return whole
+    lasts = [key.rpartition(".")[2] for key in keys if key.rpartition(".")[2] in valid]
+    plain = last.replace("_", "")
+    return lasts or [other for other in valid if other.replace("_", "").lower() == plain and other != name]
 
 
 def nearest(name: str, valid: Iterable[str], most: int = 3, dotted: bool = True) -> list[str]:
@@ -24,6 +90,9 @@ def nearest(name: str, valid: Iterable[str], most: int = 3, dotted: bool = True)
         dotted: whether the last part of a dotted name is compared too. False for files, whose extensions are
             the same.
     """
+    valid = list(valid)
+    if dotted and (known := known_as(name, valid)):
+        return known[:most]
     ratios: dict[str, float] = {}
     for candidate in valid:
         last = similarity(name.rpartition(".")[2], candidate.rpartition(".")[2]) if dotted else 0.0

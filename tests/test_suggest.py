@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from runner.config.experiment import load_config
+from runner.config.schema import Config
 from runner.errors import ConfigError
-from runner.suggest import did_you_mean, nearest
+from runner.suggest import SYNONYMS, did_you_mean, nearest
 
 
 @pytest.mark.parametrize(
@@ -24,6 +26,27 @@ from runner.suggest import did_you_mean, nearest
 )
 def test_most_similar_name_comes_first(name: str, valid: list[str], first: str) -> None:
     assert nearest(name, valid)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("name", "valid", "expected"),
+    [
+        ("learning_rate", ["optimizer.lr", "seed"], ["optimizer.lr"]),
+        ("optimizer.learning_rate", ["lr", "eps"], ["lr"]),
+        ("num-epochs", ["trainer.max_epochs", "trainer.min_epochs"], ["trainer.max_epochs"]),
+        ("dataset", ["data.seed", "data", "data.augment"], ["data"]),
+        ("gradcam", ["grad_cam", "occlusion"], ["grad_cam"]),
+        ("device", ["hardware", "hardware.precision"], ["hardware.accelerator", "hardware"]),
+        ("bs", ["data.batch_size"], ["data.batch_size"]),
+    ],
+)
+def test_usual_names_lead_to_the_key(name: str, valid: list[str], expected: list[str]) -> None:
+    assert nearest(name, valid) == expected
+
+
+def test_every_usual_name_leads_to_keys_of_the_config() -> None:
+    tops = {field.name for field in fields(Config)}
+    assert {key.partition(".")[0] for keys in SYNONYMS.values() for key in keys} <= tops
 
 
 def test_clearly_less_similar_names_are_omitted() -> None:

@@ -55,6 +55,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
+    if words and words[0] == "help":
+        words = [*words[1:2], "--help"]
+    if words[:1] in (["version"], ["-V"]):
+        words = ["--version"]
     if words and words[0] in NAMES:
         verb = load_verb(words[0])
         parser = VerbParser(prog=f"runner {words[0]}", description=verb.SUMMARY)
@@ -80,7 +84,7 @@ def front_parser() -> VerbParser:
     parser = VerbParser(
         prog="runner", usage="runner VERB …", description="Trains networks. A run is a directory."
     )
-    parser.add_argument("--version", action="version", version=f"runner {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"runner {__version__}")
     verbs = parser.add_subparsers(help=argparse.SUPPRESS, parser_class=VerbParser)
     lines = []
     for title, names in VERBS.items():
@@ -91,7 +95,7 @@ def front_parser() -> VerbParser:
             lines.append(f"  {name:<12}{verb.SUMMARY}")
     parser.description = f"{parser.description}\n" + "\n".join(lines)
     parser.epilog = (
-        "See `runner VERB --help` for details. Exit codes: 0 success, 1 failed run, 2 user "
+        "`runner help VERB` shows the details of one. Exit codes: 0 success, 1 failed run, 2 user "
         "error, 130 interrupted."
     )
     return parser

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import re
 from argparse import Action, ArgumentParser
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from runner.cli import completion
 from runner.errors import UserError
-from runner.suggest import nearest
+from runner.suggest import SYNONYMS, nearest
 
 __all__ = [
     "VerbParser",
@@ -37,15 +38,34 @@ class VerbParser(argparse.ArgumentParser):
         Raises:
             UserError: always.
         """
-        for word in message.split():
-            name = word.partition("=")[0]
-            if not name.startswith("-") or name in self._option_string_actions:
-                continue
-            near = nearest(name, self._option_string_actions, most=1)
-            if near:
-                message += f". Did you mean {near[0]}?"
+        choice = INVALID_CHOICE.search(message)
+        if choice is not None:
+            near = nearest(choice["value"], re.findall(r"'([^']*)'", choice["valid"]), most=1)
+            message += f". Did you mean {near[0]}?" if near else ""
+        elif message.startswith("unrecognized arguments"):
+            message += "".join(self.hint(word.partition("=")[0]) for word in message.split())
         raise UserError(f"{message}\n`{self.prog} --help` shows the usage.")
 
+    def hint(self, name: str) -> str:
+        """Return a sentence about an unknown option; empty if there is nothing to suggest."""
+        if not name.startswith("-") or name in self._option_string_actions:
+            return ""
+        if name in OPTION_HINTS:
+            return f". {OPTION_HINTS[name]}"
+        near = nearest(name, self._option_string_actions, most=1)
+        if near:
+            return f". Did you mean {near[0]}?"
+        keys = SYNONYMS.get(name.strip("-").replace("-", "_"))
+        return f". Settings have no dashes: {keys[0]}=VALUE." if keys else ""
+
+
+INVALID_CHOICE = re.compile(r"invalid choice: '(?P<value>[^']*)' \(choose from (?P<valid>.*)\)")
+OPTION_HINTS = {
+    "--dry-run": "`runner config check …` checks a command without running it.",
+    "--debug": "debug=one_batch trains on one batch; `runner list debug` shows the others.",
+    "--resume": "`runner resume RUN` continues a run.",
+}
+"""Options of other programs → what to type instead."""
 
 A_RUN = "a run: its directory, its name or a part of it, an MLflow run id, or `latest`"
 

@@ -258,6 +258,8 @@ def _locate_run(reference: str | Path, root: str | Path) -> RunDir:
         raise RunNotFoundError(
             f"{reference!r} matches {len(partial)} runs ({names} …); give more of the name."
         )
+    if len(difflib.get_close_matches(reference, ["latest"], cutoff=0.75)):
+        raise RunNotFoundError(f"no run {reference!r} in {Path(root).absolute()}. Did you mean latest?")
     matches = difflib.get_close_matches(reference, [run.name for run in runs], n=3, cutoff=0.4)
     hint = f"Did you mean {', '.join(matches)}?" if matches else "`runner runs` lists them."
     raise RunNotFoundError(f"no run {reference!r} in {Path(root).absolute()}. {hint}")

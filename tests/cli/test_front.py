@@ -44,8 +44,15 @@ def test_every_file_of_a_verb_is_in_the_list() -> None:
     assert verbs == {name.replace("-", "_") for name in NAMES}
 
 
-def test_version(say) -> None:
-    assert say("--version").out == f"runner {__version__}\n"
+@pytest.mark.parametrize("word", ["--version", "-V", "version"])
+def test_version(word: str, say) -> None:
+    assert say(word).out == f"runner {__version__}\n"
+
+
+def test_help_of_all_verbs_and_of_one(say) -> None:
+    assert say("help").out == say("--help").out
+    assert say("help", "sync").out == say("sync", "--help").out
+    assert "unknown verb 'trian'. Did you mean `runner train`?" in say("help", "trian").err
 
 
 @pytest.mark.parametrize(
@@ -59,6 +66,9 @@ def test_version(say) -> None:
         (["runs", "--last", "many"], "invalid int value: 'many'"),
         (["resume"], "the following arguments are required: RUN"),
         (["config", "shwo"], "invalid choice: 'shwo'"),
+        (["train", "--epochs", "5"], "Settings have no dashes: trainer.max_epochs=VALUE."),
+        (["train", "--dry-run"], "`runner config check …` checks a command without running it."),
+        (["explain", "latest", "--method", "gradcam"], "Did you mean grad_cam?"),
         (["--verbose"], "unrecognized arguments: --verbose"),
         (["compare", "only-one"], "no run 'only-one'"),
     ],

@@ -114,7 +114,7 @@ def test_resume_by_name_reports_or_rejects_differences(say, run_of) -> None:
 
 
 def test_resume_with_other_values(say, run_of) -> None:
-    assert say("train", *QUICK, "run.name=a", *stop_at(8, signal.SIGTERM)).code == 143
+    assert say("train", *QUICK, "auto=false", "run.name=a", *stop_at(8, signal.SIGTERM)).code == 143
     for words in (["data.batch_size=32"], ["model=logistic"], ["optimizer.lr=-1"], ["optimiser.lr=1"]):
         before = run_of("a").config_path.read_text()
         said = say("resume", "a", *words)

@@ -33,7 +33,7 @@ def test_run_directory_is_complete(trained: Path) -> None:
 
 
 def test_prints_plan_results_and_next_commands(say) -> None:
-    said = say("train", *QUICK, "run.name=told")
+    said = say("train", *QUICK, "auto=false", "run.name=told")
     assert said.code == 0, said.err
     assert "mlp, " in said.out and "1079 train" in said.out and "runs/told" in said.out
     assert said.out.index("runs/told") < said.out.index("accuracy")

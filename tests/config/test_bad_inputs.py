@@ -48,7 +48,7 @@ KEYS = [
         "+nothing_like_it=1",
         "nothing_like_it",
         "unknown_key",
-        ["unknown key 'nothing_like_it'", "Valid: baselines, callbacks, checkpoint, data"],
+        ["unknown key 'nothing_like_it'", "Valid: auto, baselines, callbacks, checkpoint, data"],
     ),
     Bad(
         "model.hiden_sizes=[64]",
@@ -782,7 +782,7 @@ EXPERIMENTS = [
         "",
         "just words",
         "unknown_key",
-        ["unknown key 'just words'", "Valid: baselines, callbacks"],
+        ["unknown key 'just words'", "Valid: auto, baselines, callbacks"],
         "just words",
     ),
     Bad("", "modle", "unknown_key", ["unknown key 'modle'", "'model'"], "modle: {}"),
