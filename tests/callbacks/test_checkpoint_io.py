@@ -1,10 +1,10 @@
+import itertools
+import multiprocessing
 import os
 import pickle
 import random
 import resource
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -137,24 +137,25 @@ def test_full_disk_keeps_earlier_checkpoints(small_disk: Path) -> None:
     assert sorted(os.listdir(small_disk)) == ["index.json", "other", "step-00000007.ckpt"]
 
 
-KILLED = """
-import os, signal, sys, torch
-from runner.callbacks import checkpoint_io as io
-calls = [0]
-def dying(*args):
-    calls[0] += 1
-    if calls[0] == int(sys.argv[2]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(*args)
-real = io.HashingWriter.write
-io.HashingWriter.write = dying
-io.RunCheckpointIO().save_checkpoint({"state_dict": {"w": torch.full((50, 50), 2.0)}}, sys.argv[1])
-"""
+def save_and_die(path: Path, num_writes: int) -> None:
+    """Save another checkpoint and kill this process at the given number of writes."""
+    calls = itertools.count(1)
+    write = checkpoint_io.HashingWriter.write
+
+    def dying(*args):
+        if next(calls) == num_writes:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return write(*args)
+
+    checkpoint_io.HashingWriter.write = dying
+    RunCheckpointIO().save_checkpoint({"state_dict": {"w": torch.full((50, 50), 2.0)}}, path)
 
 
 def test_process_killed_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
     path = saved(tmp_path)
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(path), "5"], capture_output=True)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
+    process = multiprocessing.get_context("fork").Process(target=save_and_die, args=(path, 5))
+    process.start()
+    process.join(timeout=60)
+    assert process.exitcode == -signal.SIGKILL
     assert same(RunCheckpointIO().load_checkpoint(path), state())
     assert ".step-00000007.ckpt.tmp" in os.listdir(tmp_path)

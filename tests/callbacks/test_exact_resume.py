@@ -1,5 +1,6 @@
 import json
 import logging
+import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -46,15 +47,27 @@ def at_epoch(epoch: int) -> Callable[[pl.Trainer], bool]:
     return lambda trainer: trainer.current_epoch == epoch
 
 
+OUTCOMES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
+
+
+def uninterrupted(setting: Setting) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the outcome and the best checkpoint of a training. Each setting is trained once."""
+    if repr(setting) not in OUTCOMES:
+        with tempfile.TemporaryDirectory() as folder:
+            run = RunDir(Path(folder) / "run")
+            OUTCOMES[repr(setting)] = train(run, setting), best_checkpoint(run).as_dict()
+    return OUTCOMES[repr(setting)]
+
+
 def same(folder: Path, setting: Setting, *stops: tuple[str, Callable[[pl.Trainer], bool]]) -> dict[str, Any]:
     """Trains once in peace and once with stops, and finds no difference."""
-    calm = train(RunDir(folder / "calm"), setting)
+    calm, best = uninterrupted(setting)
     run = RunDir(folder / "stopped")
     for hook, when in stops:
         stopped(run, setting, hook, when)
     resumed = train(run, setting)
     assert {key for key in calm if calm[key] != resumed[key]} == set()
-    assert best_checkpoint(run).as_dict() == best_checkpoint(RunDir(folder / "calm")).as_dict()
+    assert best_checkpoint(run).as_dict() == best
     return resumed
 
 

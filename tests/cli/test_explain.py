@@ -165,7 +165,7 @@ def test_series(explain, root: Path) -> None:
 
 
 def test_pairs_of_sequences(explain, root: Path) -> None:
-    code, out, err = explain("dates", "--samples", "2", "--sanity", "--output", "pairs")
+    code, out, err = explain("dates", "--samples", "2", "--sanity", "--steps", "16", "--output", "pairs")
     assert code == 0 and "completeness" in out and "rank correlation" in out, err
     told = json.loads((root / "pairs" / "attributions.json").read_text())["explanations"]
     whole, *tokens = [one for one in told if one["input"] == told[0]["input"]]

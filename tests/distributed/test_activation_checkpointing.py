@@ -84,6 +84,7 @@ def test_run_is_bit_identical(tmp_path) -> None:
         "model=resnet18_small",
         "trainer.max_steps=2",
         "+trainer.limit_val_batches=1",
+        "+trainer.limit_test_batches=1",
         "data.batch_size=8",
     )
     plain = trained(tmp_path / "plain", 1, *words)

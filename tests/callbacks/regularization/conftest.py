@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-import runner.training.trainer as stack
 from runner.config.compose import compose
 from runner.config.plain import to_yaml
 from runner.run.directory import RunDir
 from runner.run.files import write_text
+from runner.training import trainer
 from runner.training.worker import execute
 from tests.overrides import QUIET
 
@@ -76,23 +77,37 @@ def copied(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
+def train_observed(folder: Path, overrides: Sequence[str], stop: pl.Callback | None = None) -> Witness:
+    """Train in a run directory, or resume the run in it, and return the observations."""
+    run, witness = RunDir(folder), Witness()
+    if not run.config_path.exists():
+        for part in (run.checkpoints, run.plots, run.logs):
+            part.mkdir(parents=True)
+        write_text(run.config_path, to_yaml(compose([*QUICK, *overrides]).config), durable=True)
+    more = [callback for callback in (witness, stop) if callback is not None]
+    make = trainer.make_callbacks
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "make_callbacks", lambda *args: [*make(*args), *more])
+        execute(run)
+    return witness
+
+
 @pytest.fixture
-def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Witness]:
-    """Trains in a directory of its own (``name``), or goes on in it, and gives what was seen."""
+def trained(tmp_path: Path) -> Callable[..., Witness]:
+    """``trained(*overrides, name=…, stop=…)``: trains or resumes the run ``name``."""
 
     def train(*overrides: str, name: str = "run", stop: pl.Callback | None = None) -> Witness:
-        run, witness = RunDir(tmp_path / name), Witness()
-        if not run.config_path.exists():
-            for folder in (run.checkpoints, run.plots, run.logs):
-                folder.mkdir(parents=True)
-            write_text(run.config_path, to_yaml(compose([*QUICK, *overrides]).config), durable=True)
-        more = [callback for callback in (witness, stop) if callback is not None]
-        make = stack.make_callbacks
-        monkeypatch.setattr(stack, "make_callbacks", lambda *args: [*make(*args), *more])
-        try:
-            execute(run)
-        finally:
-            monkeypatch.setattr(stack, "make_callbacks", make)
-        return witness
+        return train_observed(tmp_path / name, overrides, stop)
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Witness]:
+    """``trained_once(*overrides)``: a training that several tests compare with; it runs once."""
+
+    @cache
+    def train(*overrides: str) -> Witness:
+        return train_observed(tmp_path_factory.mktemp("plain") / "run", overrides)
 
     return train

@@ -186,8 +186,8 @@ TABLE: list[tuple[str, list[str], list[str], Check]] = [
     [row[1:] for row in TABLE],
     ids=[f"{row[0]}-{i}" for i, row in enumerate(TABLE)],
 )
-def test_option_has_an_effect(trained, words, setting, check):
-    plain, witness = trained(*setting, name="plain"), trained(*setting, *words, name="with")
+def test_option_has_an_effect(trained, trained_once, words, setting, check):
+    plain, witness = trained_once(*setting), trained(*setting, *words)
     check(witness, plain)
 
 
