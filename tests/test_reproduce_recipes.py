@@ -27,6 +27,7 @@ defaults:
 trainer:
   max_epochs: 2
 plots: false
+baselines: false
 report: false
 """
 
@@ -75,7 +76,8 @@ def test_failed_training_is_reported(script, tmp_path, capfd):
     assert "FAILED: exit code 2" in capfd.readouterr().out
 
 
-def test_recipe_without_its_requirements_is_skipped(script, tmp_path, capfd):
+def test_recipe_without_its_requirements_is_skipped(script, tmp_path, capfd, monkeypatch):
+    monkeypatch.delenv("RUNNER_SHARED_DATA", raising=False)
     needy = recipe(tmp_path, more="# Needs:    data.root=roads weights=net*.safetensors\n")
     assert script.main([needy, "--list"]) == 0
     assert (

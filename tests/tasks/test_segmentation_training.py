@@ -56,7 +56,11 @@ def test_overfits_one_batch(loss):
     assert float(class_iou(counts).nanmean()) > 0.95
 
 
-@pytest.mark.parametrize("more", [[], ["data.num_workers=2"]], ids=["no workers", "two workers"])
+@pytest.mark.parametrize(
+    "more",
+    [pytest.param([], marks=pytest.mark.slow), ["data.num_workers=2"]],
+    ids=["no workers", "two workers"],
+)
 def test_resumed_equals_uninterrupted(more, assert_resumed_equals_uninterrupted):
     """Killed in the first and in the second epoch, between checkpoints."""
     calm = assert_resumed_equals_uninterrupted([*OVERRIDES, *more], (4, 9))

@@ -81,16 +81,21 @@ ALL = list(itertools.product(KINDS, POOLINGS, [False, True], [1, 2, 3], [TOKENS,
 def is_fast(
     kind: type[nn.Module], pooling: str, bidirectional: bool, num_layers: int, steps: dict[str, int]
 ) -> bool:
-    """Every kind with every pooling in both directions, and each of the other options with some of them."""
-    place = KINDS.index(kind) + POOLINGS.index(pooling)
-    if steps is not (TOKENS, NUMBERS)[place % 2]:
+    """Every kind, every pooling, both kinds of steps and both directions occur; the rest are slow tests."""
+    number = KINDS.index(kind) + POOLINGS.index(pooling)
+    if number % 3 != 0 or steps is not (TOKENS, NUMBERS)[number % 2]:
         return False
-    return num_layers == (2 if bidirectional else 1) and (bidirectional or place % 3 == 0)
+    return num_layers == (2 if bidirectional else 1)
+
+
+def slow_unless(fast: bool, *values: object) -> object:
+    """Return a parameter set that is a slow test if a fast one resembles it."""
+    return pytest.param(*values, marks=[] if fast else pytest.mark.slow)
 
 
 @pytest.mark.parametrize(
     ("kind", "pooling", "bidirectional", "num_layers", "steps"),
-    [pytest.param(*one, marks=[] if is_fast(*one) else pytest.mark.slow) for one in ALL],
+    [slow_unless(is_fast(*values), *values) for values in ALL],
 )
 def test_output_per_sequence(kind, pooling, bidirectional, num_layers, steps):
     options = {"pooling": pooling, "bidirectional": bidirectional, "num_layers": num_layers}
@@ -98,23 +103,41 @@ def test_output_per_sequence(kind, pooling, bidirectional, num_layers, steps):
     assert_exported_alike(ClassificationTask(model, class_names=["a", "b", "c"]), steps)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("bidirectional", "num_layers"), [(False, 1), (True, 1), (True, 3)])
+@pytest.mark.parametrize(
+    ("kind", "bidirectional", "num_layers"),
+    [
+        slow_unless(num_layers == 3 or (kind is LSTM and not bidirectional), kind, bidirectional, num_layers)
+        for kind in KINDS
+        for bidirectional, num_layers in [(False, 1), (True, 1), (True, 3)]
+    ],
+)
 def test_output_per_step(kind, bidirectional, num_layers):
     model = made(kind, 3, **TOKENS, per_step=True, bidirectional=bidirectional, num_layers=num_layers)
     assert_exported_alike(LabellingTask(model, class_names=["a", "b", "c"]), TOKENS, per_step=True)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("pooling", ["last", "max"])
+@pytest.mark.parametrize(
+    ("kind", "pooling"),
+    [
+        slow_unless(pooling == fast, kind, pooling)
+        for kind, fast in zip(KINDS, ["last", "max", "last"], strict=True)
+        for pooling in ("last", "max")
+    ],
+)
 def test_numeric_inputs_and_two_classes(kind, pooling):
     model = made(kind, 1, **NUMBERS, pooling=pooling, bidirectional=True)
     assert_exported_alike(RegressionTask(model, target_mean=[3.0], target_std=[2.0]), NUMBERS)
     assert_exported_alike(BinaryClassificationTask(model, class_names=["a", "b"]), NUMBERS)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize(
+    ("kind", "num_layers"),
+    [
+        slow_unless(num_layers == 2 or kind is LSTM, kind, num_layers)
+        for kind in KINDS
+        for num_layers in (1, 2)
+    ],
+)
 def test_next_token(kind, num_layers):
     model = made(kind, 9, **TOKENS, per_step=True, num_layers=num_layers)
     assert_exported_alike(LanguageTask(model), TOKENS)
