@@ -1,4 +1,4 @@
-"""What tests of several rooms share."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder with data sets that are too large for the repository; without it the test is left out."""
+    """The folder with data sets that are too large for the repository; without it the test is skipped."""
     folder = Path(os.environ.get("RUNNER_SHARED_DATA") or CHECKOUT.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(

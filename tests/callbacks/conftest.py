@@ -1,4 +1,4 @@
-"""The tiny training that recovery is tried on lies beside the soak test."""
+"""Makes ``soak.tiny``, the training of the recovery tests, importable."""
 
 import shutil
 import subprocess

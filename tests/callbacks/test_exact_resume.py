@@ -24,7 +24,7 @@ class Stopped(Exception):
 
 
 class StopAt(pl.Callback):
-    """Ends a training at one of its moments as a kill would: without a word to anyone."""
+    """Ends a training at a hook as a kill would, without saving."""
 
     def __init__(self, hook: str, when: Callable[[pl.Trainer], bool]):
         def stop(trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
@@ -60,7 +60,7 @@ def uninterrupted(setting: Setting) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def same(folder: Path, setting: Setting, *stops: tuple[str, Callable[[pl.Trainer], bool]]) -> dict[str, Any]:
-    """Trains once in peace and once with stops, and finds no difference."""
+    """Assert that a training with stops equals the uninterrupted one."""
     calm, best = uninterrupted(setting)
     run = RunDir(folder / "stopped")
     for hook, when in stops:

@@ -150,7 +150,7 @@ def test_signal_outside_training_ends_immediately() -> None:
 
 
 class SendAt(pl.Callback):
-    """Sends SIGTERM when the trainer has come to a hook of its own set-up."""
+    """Sends SIGTERM when the trainer reaches a hook of its set-up."""
 
     def __init__(self, hook: str):
         setattr(self, hook, lambda *args, **kwargs: os.kill(os.getpid(), signal.SIGTERM))

@@ -1,4 +1,4 @@
-"""Runs on several ranks lie beside the tests that need them."""
+"""Makes ``distributed.ranks`` importable."""
 
 import sys
 from pathlib import Path

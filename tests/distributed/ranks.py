@@ -1,4 +1,4 @@
-"""A run on several ranks within seconds: the processes are forked off one that has imported everything."""
+"""Runs on several ranks within seconds: the processes are forked from one that has imported everything."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ TINY = {
 
 
 def written(folder: Path, *words: str) -> RunDir:
-    """The directory of a run that has not begun."""
+    """Return the directory of a run that has not started."""
     composition = compose([*COMMON, *words, f"run.root={folder.parent}"])
     check(composition)
     run = RunDir(folder)
@@ -87,7 +87,7 @@ def call_and_exit(call: Callable[..., Any], *arguments: Any) -> NoReturn:
 
 
 def in_ranks(number: int, call: Callable[..., Any], *arguments: Any) -> None:
-    """Calls a function in so many processes that know of each other.
+    """Call a function in ``number`` processes of one process group.
 
     Raises:
         AssertionError: one of them failed.
@@ -116,7 +116,7 @@ def in_ranks(number: int, call: Callable[..., Any], *arguments: Any) -> None:
 
 
 def trained(folder: Path, number: int, *words: str, callbacks: Sequence[Any] = ()) -> RunDir:
-    """A run that has ended, on so many ranks."""
+    """Return a finished run, trained on ``number`` ranks."""
     run = written(
         folder,
         *words,

@@ -21,7 +21,7 @@ def test_micro_batches_are_of_nearly_equal_size() -> None:
 
 
 def test_fitting_micro_batch_size_is_found_and_stored_in_the_config(tmp_path, monkeypatch, capsys) -> None:
-    """The little network keeps about 15 kB a sample, and the memory is told to be 1 MiB."""
+    """The small network keeps about 15 kB per sample; the memory is set to 1 MiB."""
     run = written(tmp_path / "auto", *WORDS, "hardware=cpu", f"hardware.memory_gib={1 / 1024}")
     execute(run)
     kept = OmegaConf.load(run.config_path).hardware

@@ -97,7 +97,7 @@ def test_faster_setting_is_chosen_and_the_model_is_unchanged() -> None:
 
 
 def test_language_model_is_timed_on_windows_within_the_text(tmp_path) -> None:
-    """There is no state to go on from."""
+    """The run has no state to resume from."""
     (np.arange(40) % 5).astype(np.uint16).tofile(tmp_path / "train.uint16")
     split = StreamSplit(tmp_path / "train.uint16", 8, np.ones(5, dtype=np.int64))
     batch = split.__getitems__([(0, place) for place in range(4)])

@@ -123,7 +123,7 @@ def test_update_skipped_on_one_rank_is_skipped_on_all(tmp_path) -> None:
 
 
 def test_unsynced_batch_norms_use_rank_zero_statistics_in_evaluation(tmp_path) -> None:
-    """Without ``sync_batchnorm`` each rank gathers statistics of its own; evaluation uses one truth."""
+    """Without ``sync_batchnorm`` each rank collects its own statistics; evaluation uses those of rank 0."""
     run = written(tmp_path / "two", *words_of("classification", 2), "hardware=cpu_ddp")
     in_ranks(2, ends_alike, run)
 
@@ -170,7 +170,7 @@ def test_out_of_memory_on_one_rank_makes_all_ranks_repeat_the_step(tmp_path) -> 
 
 @pytest.mark.slow
 def test_parameter_that_is_not_used_in_every_step(tmp_path) -> None:
-    """DDP alone would wait for its gradient for ever; the optimizer leaves alone what nobody used."""
+    """DDP alone would wait for its gradient forever; the optimizer skips unused parameters."""
     words = (
         *MLP_ON_DIGITS,
         "optimizer.weight_decay=0.5",

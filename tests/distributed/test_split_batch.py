@@ -51,7 +51,7 @@ def test_micro_batch_weights_give_the_batch_mean() -> None:
 
 
 def test_single_micro_batch_leaves_the_batch_unchanged(monkeypatch) -> None:
-    """A step that is taken back tells from the batch how many samples there are everywhere."""
+    """A repeated step reads the number of samples on all ranks from the batch."""
     monkeypatch.setattr(split_batch, "world_size", lambda: 2)
     monkeypatch.setattr(split_batch, "sum_tensor_over_ranks", lambda total: total + 100)
     batch = {"inputs": torch.ones(4), "index": torch.arange(4), "weight": 1.0}
@@ -61,7 +61,7 @@ def test_single_micro_batch_leaves_the_batch_unchanged(monkeypatch) -> None:
 
 @pytest.mark.parametrize("task", ["classification", "regression", "segmentation", "detection"])
 def test_micro_batches_train_like_one_batch(tmp_path, task: str) -> None:
-    """Batch norms see the samples of a pass: the models here have none, or are told to keep theirs still."""
+    """Batch norms see one micro-batch at a time: the models have none, or freeze theirs."""
     plain = {"classification": ("model=mlp", "model.hidden_sizes=[16]")}
     words = (*TINY[task], *plain.get(task, ()), "trainer.max_epochs=1", "optimizer=sgd", "optimizer.lr=0.01")
     whole = trained(tmp_path / "whole", 1, *words, callbacks=[StillNorms()])
@@ -78,7 +78,7 @@ SEQUENCES = {
 
 @pytest.mark.parametrize("task", SEQUENCES)
 def test_micro_batches_of_sequences_train_like_one_batch(tmp_path, monkeypatch, task: str) -> None:
-    """The loss is a mean over their tokens, and not over samples; and each stream has a state of its own."""
+    """The loss is a mean over their tokens, and not over samples; and each stream has its own state."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RUNNER_DATA", str(tmp_path / "cache"))
     (tmp_path / "poem.txt").write_text("".join(f"Line {i} of a ballad\n\n" for i in range(40)))
@@ -113,7 +113,7 @@ def test_accumulated_batches_are_weighted_by_their_samples(tmp_path) -> None:
 
 
 class RunsOut(pl.Callback):
-    """Memory that is enough for so many samples at once, from a step on.
+    """Memory that suffices for a number of samples at a time, from a step on.
 
     Args:
         error: what is raised.

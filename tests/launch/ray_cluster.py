@@ -1,7 +1,7 @@
-"""A real Ray cluster of two nodes in a network of its own, where nothing but the loopback is.
+"""A real Ray cluster of two nodes in a network namespace that has only the loopback interface.
 
-Inside ``unshare -n``: prints the cluster's address, then takes words from its input: ``remove`` takes the
-second node away, the end of the input ends the cluster.
+Inside ``unshare -n``, the script prints the cluster's address and reads commands from its input: ``remove``
+removes the second node, the end of the input stops the cluster.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ PATIENT = {
 
 
 def missing() -> str | None:
-    """Why there can be none here."""
+    """Return why a Ray cluster cannot run on this machine, or None."""
     try:
         import ray  # noqa: F401
     except ImportError:
         return "Ray is not installed here: pip install 'runner[ray]'"
     if os.geteuid() != 0 or shutil.which("unshare") is None or shutil.which("nsenter") is None:
-        return "a network of its own needs root and util-linux"
+        return "a network namespace needs root and util-linux"
     done = subprocess.run(["unshare", "-n", "true"], capture_output=True)
     return None if done.returncode == 0 else "no network namespaces here"
 
@@ -39,7 +39,7 @@ class RayCluster:
     """
     Attributes:
         address: for ``launcher.address``.
-        prefix: words before a command that is to run where the cluster is.
+        prefix: words before a command that runs in the cluster's network namespace.
     """
 
     def __init__(self, cpus_per_node: int = 2):

@@ -58,7 +58,7 @@ PartitionName=high Nodes={host} PriorityTier=10 PreemptMode=OFF MaxTime=INFINITE
 
 
 def missing() -> str | None:
-    """Why there can be none here."""
+    """Return why SLURM cannot run on this machine, or None."""
     absent = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
     if absent:
         return (

@@ -35,7 +35,7 @@ def carry_out(folder: Path, *command: str, **environment: str) -> subprocess.Com
 
 
 def test_torchrun_restarts_on_the_same_run(tmp_path) -> None:
-    """Another attempt of torchrun's goes on from the last checkpoint, and ends as if nothing had been."""
+    """The next attempt of torchrun resumes from the last checkpoint and gives the uninterrupted result."""
     words = train("trainer.max_epochs=60", "checkpoint.every_n_steps=7", "regularization.dropout=0.2")
     run = RunDir(tmp_path / "runs" / "killed")
     with open(tmp_path / "out", "w", encoding="utf-8") as output:

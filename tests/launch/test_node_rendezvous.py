@@ -148,7 +148,7 @@ def test_only_the_owner_of_a_free_address_can_serve() -> None:
         taken.listen()
         assert not can_serve("127.0.0.1", port)
     assert can_serve("127.0.0.1", port)
-    assert not can_serve("192.0.2.1", 29400), "an address for documents: nobody has it"
+    assert not can_serve("192.0.2.1", 29400), "an address reserved for documentation"
 
 
 @pytest.mark.quick

@@ -1,4 +1,4 @@
-"""launcher=ray: on a real cluster of two nodes, and what is said without one."""
+"""launcher=ray: on a real cluster of two nodes, and the message without one."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def test_resources_of_a_worker() -> None:
 def test_missing_cluster_is_reported_once_and_leaves_no_run(tmp_path, monkeypatch) -> None:
     pytest.importorskip("ray", reason="needs the extra ray")
 
-    def nobody(*_words, **_options):
+    def refuse(*_words, **_options):
         raise ConnectionError("Could not find any running Ray instance.\nMore words")
 
-    monkeypatch.setattr("ray.init", nobody)
+    monkeypatch.setattr("ray.init", refuse)
     run = RunDir.create(tmp_path, "x")
     write_status(run, state="created")
     with pytest.raises(UserError, match=r"no Ray cluster responds .*ray start --head"):
@@ -69,8 +69,8 @@ def start(cluster: RayCluster, folder: Path, name: str, *words: str) -> subproce
 
 
 def test_killed_worker_and_signal_do_not_change_the_result(cluster, tmp_path) -> None:
-    """A rank is killed, all go on; the command is stopped, a resume goes on; the result is that of a whole
-    run.
+    """A rank is killed and all continue; the command is stopped and resumed; the result is that of an
+    uninterrupted run.
     """
     words = [
         "trainer.max_epochs=150",

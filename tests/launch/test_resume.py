@@ -1,4 +1,4 @@
-"""What an earlier run's config becomes when a command goes on with it."""
+"""The config of an earlier run when a command resumes it."""
 
 from __future__ import annotations
 

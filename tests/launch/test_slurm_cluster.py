@@ -1,5 +1,5 @@
-"""launcher=slurm on a real SLURM: requeued by the clock and for a better job, cancelled, and the same to the
-last bit.
+"""launcher=slurm on a real SLURM: requeued at the time limit and for a job of higher priority, cancelled, and
+bit-identical to an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def step_of(run: RunDir) -> int:
 
 
 def at_once(slurm: SlurmCluster, number: str) -> None:
-    """SLURM lets a job that went back wait for two minutes."""
+    """SLURM delays a requeued job by two minutes; start it now."""
     wait_for(lambda: "PENDING" in slurm.ask("squeue", "-h", "-o", "%T", "-j", number).stdout, timeout_s=400)
     slurm.ask("scontrol", "update", f"JobId={number}", "StartTime=now")
 

@@ -38,19 +38,26 @@ def test_no_published_weights():
         timm_model("vit_base_patch32_plus_256", 2, pretrained=True)
 
 
-def test_failed_download_is_a_user_error(monkeypatch):
-    def offline(*args, **kwargs):
-        raise FileNotFoundError("cannot find the requested files; please check your connection")
+@pytest.fixture
+def fail_in_timm(monkeypatch):
+    """``fail_in_timm(error)``: timm raises this error for every model."""
 
-    monkeypatch.setattr(timm, "create_model", offline)
+    def fail(error):
+        def create_model(*args, **kwargs):
+            raise error
+
+        monkeypatch.setattr(timm, "create_model", create_model)
+
+    return fail
+
+
+def test_failed_download_is_a_user_error(fail_in_timm):
+    fail_in_timm(FileNotFoundError("cannot find the requested files; please check your connection"))
     with pytest.raises(WeightsError, match="weights=FILE"):
         timm_model("resnet18", 2, pretrained=True)
 
 
-def test_timm_errors_are_reported_with_the_settings(monkeypatch):
-    def refuse(*args, **kwargs):
-        raise AssertionError("img_size 30 must be divisible by 16")
-
-    monkeypatch.setattr(timm, "create_model", refuse)
+def test_timm_errors_are_reported_with_the_settings(fail_in_timm):
+    fail_in_timm(AssertionError("img_size 30 must be divisible by 16"))
     with pytest.raises(UserError, match="image_size=30: img_size 30 must be divisible"):
         timm_model("vit_tiny_patch16_224", 2, image_size=30)

@@ -21,13 +21,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     names = "; ".join(case.name for case in [*TINY, *WORKER])
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__, epilog=f"cases: {names}")
     parser.add_argument("--kills", type=int, help="in all, spread over the cases (100, without --minutes)")
-    parser.add_argument("--minutes", type=float, help="begin no further training after so long")
+    parser.add_argument("--minutes", type=float, help="start no further training after this time")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--what", choices=("all", "tiny", "worker"), default="all")
-    parser.add_argument(
-        "--tally", type=Path, help="a file that keeps what was found; a later soak adds to it"
-    )
+    parser.add_argument("--tally", type=Path, help="a file that keeps the results; a later soak adds to it")
     args = parser.parse_args(argv)
     if args.kills is None and args.minutes is None:
         args.kills = 100
@@ -58,7 +56,7 @@ def soak_all(folder: Path, cases: list[Case], tally: Tally, args: argparse.Names
     left = {case.name: share(args.kills, number, len(cases)) for number, case in enumerate(cases)}
     calm: dict[str, tuple] = {}
     while any(left.values()):
-        # those that had the fewest kills come first, also when a tally is gone on with
+        # those that had the fewest kills come first, also when a tally is continued
         for case in sorted(cases, key=lambda case: sum(len(report.kills) for report in tally.of(case.name))):
             if time.monotonic() >= until:
                 return

@@ -1,5 +1,5 @@
-"""Trainings that are killed with SIGKILL at random moments, resumed, killed again, and compared with one that
-was left in peace. The parent imports torch once and forks: a killed attempt costs tenths of a second."""
+"""Trainings that are killed with SIGKILL at random moments, resumed, killed again, and compared with an
+uninterrupted one. The parent imports torch once and forks: a killed attempt costs tenths of a second."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Case:
 
     Attributes:
         name: in the table.
-        train: ``(run, *callbacks) -> outcome``: goes on from the run's newest checkpoint to the end. The
-            outcome is plain, and has ``consumed`` (samples in the order of training) and ``points`` among
-            others.
+        train: ``(run, *callbacks) -> outcome``: resumes the run's newest checkpoint and trains to the end.
+            The outcome is plain, and has ``consumed`` (samples in the order of training) and ``points``
+            among others.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Case:
 
 @dataclass
 class Report:
-    """What became of one training that was killed; all counts ought to be 0.
+    """The result of one killed training; all counts should be 0.
 
     Attributes:
-        kills: at which events.
+        kills: the events at which it was killed.
         differences: keys of the outcome that are not equal.
         repeated, missing: samples trained on.
         doubled_points, missing_points: lines of the journal.
@@ -85,14 +85,14 @@ class Report:
 
 
 class Announcer(pl.Callback):
-    """Tells the parent of every event, and ends the process without a word at the chosen one."""
+    """Reports every event to the parent, and kills the process at the chosen one."""
 
     def __init__(self, pipe: int, kill_at: int | None):
         self.pipe, self.kill_at, self.count = pipe, kill_at, 0
         for name in HOOKS:
-            setattr(self, name, lambda *args, _name=name, **kwargs: self.tell(_name))
+            setattr(self, name, lambda *args, _name=name, **kwargs: self.announce(_name))
 
-    def tell(self, event: str) -> None:
+    def announce(self, event: str) -> None:
         self.count += 1
         os.write(self.pipe, f"{event}\n".encode())
         if self.count == self.kill_at:
@@ -102,9 +102,9 @@ class Announcer(pl.Callback):
         function = getattr(module, name)
 
         def announced(*args: Any, **kwargs: Any) -> Any:
-            self.tell(f"before {name}")
+            self.announce(f"before {name}")
             result = function(*args, **kwargs)
-            self.tell(f"after {name}")
+            self.announce(f"after {name}")
             return result
 
         setattr(module, name, announced)
@@ -177,7 +177,7 @@ def soak(
     """Kills one training up to ``num_kills`` times: half of them near the ends of epochs, half anywhere.
 
     Args:
-        calm, events: outcome and events of the training that was left in peace.
+        calm, events: outcome and events of the uninterrupted training.
     """
     draw = random.Random(seed)
     run = RunDir(folder / f"killed-{seed}")

@@ -1,4 +1,4 @@
-"""What became of every killed training: a table, and a file that a later soak goes on with."""
+"""The results of all killed trainings: a table, and a file that a later soak continues."""
 
 from __future__ import annotations
 

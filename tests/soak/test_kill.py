@@ -1,4 +1,4 @@
-"""Kill soak, in processes of its own: what forks must not have run other tests before."""
+"""Kill soak, in separate processes: a process that forks must not have run other tests before."""
 
 from __future__ import annotations
 

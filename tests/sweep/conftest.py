@@ -1,4 +1,4 @@
-"""Sweeps of the smallest trainings there are, in a folder of their own."""
+"""Sweeps of the smallest trainings, in an empty folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runner.sweep.directory import SweepDir
 
 
 def in_session(session: int) -> list[int]:
-    """Processes of a session: all that a command started, unless it began a session of its own."""
+    """Return the processes of a session: all that a command started, except those in new sessions."""
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -27,17 +27,16 @@ def in_session(session: int) -> list[int]:
 
 
 def is_running(entry: Path) -> bool:
-    """Zombies are nobody's."""
+    """Return whether the process is not a zombie."""
     return (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
 
 
 class Bench:
-    """Starts ``runner sweep`` in a process of its own, forked from this one, which has imported torch
-    already.
+    """Starts ``runner sweep`` in a process forked from this one, which has imported torch already.
 
     Attributes:
         tiny: the overrides of the smallest training.
-        started: process ids of the sweeps, each in a session of its own.
+        started: process ids of the sweeps, each in its own session.
     """
 
     tiny = (
@@ -58,11 +57,11 @@ class Bench:
         self.started: list[int] = []
 
     def start(self, *words: str) -> int:
-        """The process id of the smallest sweep there is."""
+        """Start the smallest sweep and return its process id."""
         return self.start_with(*self.tiny, *words)
 
     def start_with(self, *words: str) -> int:
-        """The process id of ``runner sweep`` with these words."""
+        """Start ``runner sweep`` with these words and return its process id."""
         pid = os.fork()
         if pid:
             self.started.append(pid)
@@ -85,7 +84,7 @@ class Bench:
         return (self.folder / "said.txt").read_text()
 
     def processes(self) -> list[int]:
-        """All that its sweeps have started and that still runs, the sweeps themselves among them."""
+        """Return the running processes of the sweeps, including the sweeps."""
         return [pid for session in self.started for pid in in_session(session)]
 
 

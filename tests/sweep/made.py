@@ -92,13 +92,13 @@ def trial_of(number: int, state: str, values: Any, params: dict[str, Any], notes
     start, end = BEGAN + 10 * number, BEGAN + 10 * number + 8
     attempt = {"attempt": 1, "worker": f"here:7/{number % 2}", "devices": [], "start": start, "end": end,
                "outcome": state, "reason": None}  # fmt: skip
-    told = {} if values is None else {1: values[0] / 2, 2: values[0]}
+    reported = {} if values is None else {1: values[0] / 2, 2: values[0]}
     trial = create_trial(
         state=STATES[state],
         values=values if state == "complete" else None,
         params=params,
         distributions={key: SPACE[key] for key in params},
-        intermediate_values=told if state in ("complete", "pruned") and len(values or ()) == 1 else {},
+        intermediate_values=reported if state in ("complete", "pruned") and len(values or ()) == 1 else {},
         user_attrs={"attempts": [attempt], "seconds": 8.0} | notes,
     )
     trial.datetime_start = datetime.datetime.fromtimestamp(start)

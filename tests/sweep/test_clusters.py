@@ -1,4 +1,4 @@
-"""Sweeps on clusters: a real Ray cluster that loses a node, a real SLURM, and the bookkeeping without
+"""Sweeps on clusters: a real Ray cluster that loses a node, a real SLURM, and the job handling without
 either."""
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def test_lifecycle_of_an_attempt(cluster, tmp_path) -> None:
 
 
 def test_local_threads_and_devices_are_not_forwarded(cluster, tmp_path) -> None:
-    told = read_attempt(tmp_path)
-    assert told.num_threads == 2 and told.devices == () and told.environment == {}
+    received = read_attempt(tmp_path)
+    assert received.num_threads == 2 and received.devices == () and received.environment == {}
 
 
 def test_remaining_jobs_are_cancelled(cluster) -> None:
@@ -171,9 +171,7 @@ def test_slurm_trials_are_pruned_killed_and_resumed(tmp_path) -> None:
         wait_for(lambda: under_way(tmp_path), process, timeout_s=600)
         taken = under_way(tmp_path)[0].name
         jobs = dict(line.split() for line in cluster.ask("squeue", "-h", "-o", "%j %i").stdout.splitlines())
-        cluster.ask(
-            "scancel", jobs[f"trial-{taken}"]
-        )  # somebody ends a job: its trial goes on in another one
+        cluster.ask("scancel", jobs[f"trial-{taken}"])  # a cancelled job: its trial continues in another one
         assert process.wait(timeout=1500) == 0, (tmp_path / "sweep.out").read_text()
         wait_for(lambda: not cluster.jobs(), None, timeout_s=600)
     said = (tmp_path / "sweep.out").read_text()

@@ -1,4 +1,4 @@
-"""A study on a real PostgreSQL server: one of its own for these tests, on a unix socket."""
+"""A study on a real PostgreSQL server: started for these tests, on a Unix socket."""
 
 from __future__ import annotations
 

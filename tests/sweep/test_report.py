@@ -167,8 +167,8 @@ def test_commands(sweep, tmp_path, capsys, monkeypatch):
     assert "s finished: 7 of 7 trials: 5 complete, 1 pruned, 1 failed" in shown
     assert re.search(r"3 +failed +- +logistic +0.9 +- +- +8.0 s +the loss is not finite at step 3", shown)
     assert main(["sweep", "show", "s", "--json", *root]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["best"] == 1 and told["trials"][2]["state"] == "pruned"
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["best"] == 1 and printed["trials"][2]["state"] == "pruned"
     assert main(["sweep", "best", "s", *root]) == 0
     printed = capsys.readouterr().out
     assert main(["sweep", "best", "--output", "found/best.yaml", *root]) == 0

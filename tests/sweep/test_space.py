@@ -28,7 +28,7 @@ def parameter(key: str, text: str, **needs):
         ("16,32,64", CategoricalDistribution((16, 32, 64))),
         ("true,null", CategoricalDistribution((True, None))),
         ("choice([64],[128,64])", CategoricalDistribution(("[64]", "[128,64]"))),
-        ("1,true", CategoricalDistribution(("1", "True"))),  # equal in Python: told apart by their text
+        ("1,true", CategoricalDistribution(("1", "True"))),  # equal in Python: distinguished by their text
     ],
 )
 def test_hydra_sweep_syntax_maps_to_optuna_distributions(text: str, distribution) -> None:

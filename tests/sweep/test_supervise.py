@@ -56,7 +56,7 @@ class FakeExecutor:
 
     def signal(self, trial: int, signum: int) -> None:
         self.signals.append((trial, signum))
-        if trial in self._heard:  # before it has started there is nobody to send it to
+        if trial in self._heard:  # before the start, no process can receive it
             self._events.append(Event("ended", trial, status=-signum))
 
     def wait(self, timeout_s: float) -> list[Event]:
@@ -70,7 +70,7 @@ class FakeExecutor:
 
 
 class Silent:
-    """A view that remembers what it was told."""
+    """A view that records the calls."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -240,8 +240,8 @@ def finish_all(executor: FakeExecutor) -> list[Event]:
 def test_lagging_trial_is_pruned(case: Case) -> None:
     def script(executor: FakeExecutor, attempt: Attempt) -> list[Event]:
         value = 0.9 if attempt.trial < 3 else 0.1
-        told = [Event("report", attempt.trial, epoch=1, value=value)]
-        return told if value == 0.1 else told + finish(attempt, value)
+        events = [Event("report", attempt.trial, epoch=1, value=value)]
+        return events if value == 0.1 else events + finish(attempt, value)
 
     executor = case.run(script, "sweep.num_trials=4", "sweep.pruner=asha")
     assert case.states() == ["COMPLETE"] * 3 + ["PRUNED"]

@@ -1,4 +1,4 @@
-"""Trials that go wrong in every way, in real processes; the sweep goes on."""
+"""Trials that fail in every way, in real processes; the sweep continues."""
 
 from __future__ import annotations
 

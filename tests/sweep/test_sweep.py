@@ -29,7 +29,7 @@ def test_command_line_to_best_config_and_continuation(bench, monkeypatch, capsys
         assert read_status(run).state == "finished"
         assert read_json(run.results_path)["best"]["value"] == trial.value
         assert bool([*run.checkpoints.glob("*.ckpt")]) == (trial.number == best.number)
-    # The same command goes on to a fixed total; another search in its place is refused.
+    # The same command continues up to the total; a different search of the same name is rejected.
     capsys.readouterr()
     assert main(["sweep", *bench.tiny, LR, "sweep.num_trials=4"]) == 0
     assert "sweep.num_trials was 3 and is 4" in capsys.readouterr().out

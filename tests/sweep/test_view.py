@@ -1,4 +1,4 @@
-"""What a person sees while a sweep goes on."""
+"""The display of a running sweep."""
 
 from __future__ import annotations
 

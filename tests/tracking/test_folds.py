@@ -1,4 +1,4 @@
-"""Cross-validation in MLflow: one parent, a child a fold."""
+"""Cross-validation in MLflow: one parent and one child per fold."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def runs_by_name(root: Path) -> dict:
 
 def test_one_parent_and_a_child_for_each_fold(run: RunDir) -> None:
     status = read_json(run.status_path)
-    write_status(run, state="running")  # as long as it runs, its end is not told
+    write_status(run, state="running")  # while it runs, its end is not reported
     report = FoldsMirror(run).sync(final=False)
     assert report.error is None and not report.complete
     write_json(run.status_path, status)

@@ -1,4 +1,4 @@
-"""Each point once, whatever happens to the file between two readings."""
+"""Each point is read once, however the file changes between two reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real MLflow server that is killed, hangs and comes back while a run goes on."""
+"""A real MLflow server that is killed, hangs and comes back during a run."""
 
 from __future__ import annotations
 

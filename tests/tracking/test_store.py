@@ -54,7 +54,7 @@ def test_six_processes_create_one_store(tmp_path, empty_store):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_twenty_runs_start_at_once_on_a_fresh_store(make_run, root):
-    """Each with its mirror as a process of its own, as ``runner train`` starts it."""
+    """Each with its mirror as a separate process, as ``runner train`` starts it."""
     (root / "mlflow.db").unlink()
     runs = [make_run(f"run-{index}") for index in range(20)]
     handles = [start(run, read_config(run)) for run in runs]

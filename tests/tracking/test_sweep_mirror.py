@@ -1,4 +1,4 @@
-"""A sweep in MLflow: one parent, a child a trial, truthful whatever was killed."""
+"""A sweep in MLflow: one parent and one child per trial, correct after any kill."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def test_repeated_passes_send_each_value_once_across_processes(sweep, root):
         mirror = SweepMirror(sweep)  # as another process would: nothing in memory
         assert mirror.pass_once(final=True) and mirror.pass_once(final=True)
     client, run_id = open_store(default_uri(root)), all_runs(root)["s"].info.run_id
-    told = [(point.step, point.value) for point in client.get_metric_history(run_id, "trial/val/accuracy")]
-    assert sorted(told) == [(0, 0.90), (1, 0.95), (4, 0.93), (5, 0.91), (6, 0.85)]
+    sent = [(point.step, point.value) for point in client.get_metric_history(run_id, "trial/val/accuracy")]
+    assert sorted(sent) == [(0, 0.90), (1, 0.95), (4, 0.93), (5, 0.91), (6, 0.85)]
     best = [(point.step, point.value) for point in client.get_metric_history(run_id, "best/val/accuracy")]
     assert sorted(best) == [(0, 0.90), (1, 0.95), (4, 0.95), (5, 0.95), (6, 0.95)]
 
@@ -260,7 +260,7 @@ def test_runs_with_further_seeds_are_children_of_their_trial(root):
 
 
 def test_joining_machine_shares_the_parent_run(root, tmp_path):
-    """It keeps trials of its own, and what the sweep found is told by the one that began it."""
+    """It sends its own trials; the process that started the sweep sends the results."""
     mine = made_sweep(root, TRIALS[:2])
     load_study(mine).set_user_attr("mlflow", "a" * 32)
     store = default_uri(root)
@@ -278,7 +278,7 @@ def test_joining_machine_shares_the_parent_run(root, tmp_path):
 
 
 def test_working_mirror_does_not_block_trials(sweep, monkeypatch):
-    """Making a store takes seconds, and a server may hang: neither may hold what a sweep needs to go on."""
+    """Making a store takes seconds, and a server may hang: neither may block the sweep."""
     connect = RunEntry.connect
 
     def connect_slowly(entry, settings):

@@ -14,22 +14,22 @@ def test_revision_and_command(make_run):
     run = make_run(state="failed")
     git = {"revision": "a" * 40, "branch": "main", "dirty": True}
     write_json(run.provenance_path, read_json(run.provenance_path) | {"git": git})
-    told = tags(run)
-    assert told["mlflow.source.git.commit"] == "a" * 40
-    assert told["mlflow.source.git.branch"] == "main"
-    assert told["runner.git.dirty"] == "true"
-    assert told["runner.command"] == "runner train model=mlp"
-    assert (told["runner.state"], told["runner.reason"]) == ("failed", "because")
-    assert told["mlflow.note.content"].startswith("**MLP on DigitsDataModule** · failed: because")
+    values = tags(run)
+    assert values["mlflow.source.git.commit"] == "a" * 40
+    assert values["mlflow.source.git.branch"] == "main"
+    assert values["runner.git.dirty"] == "true"
+    assert values["runner.command"] == "runner train model=mlp"
+    assert (values["runner.state"], values["runner.reason"]) == ("failed", "because")
+    assert values["mlflow.note.content"].startswith("**MLP on DigitsDataModule** · failed: because")
 
 
 def test_unknown_values_are_omitted(make_run):
     run = make_run()
     run.provenance_path.unlink()
     run.results_path.unlink()
-    told = tags(run)
-    assert not told.keys() & {"mlflow.source.git.commit", "runner.git.dirty", "runner.reason"}
-    assert all(isinstance(value, str) for value in told.values())
+    values = tags(run)
+    assert not values.keys() & {"mlflow.source.git.commit", "runner.git.dirty", "runner.reason"}
+    assert all(isinstance(value, str) for value in values.values())
 
 
 def test_command_can_be_repeated():

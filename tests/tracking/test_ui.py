@@ -41,7 +41,7 @@ def read_until(process: subprocess.Popen, word: str) -> str:
 
 @pytest.mark.parametrize(("folder", "signum"), [(".", signal.SIGINT), ("not/there/yet", signal.SIGTERM)])
 def test_starts_on_the_loopback_and_stops_cleanly(root, folder, signum):
-    """Also where there is no store: one is made."""
+    """Without a store, it creates one."""
     port = free_port()
     process = start_ui("--root", str(root / folder), "--port", str(port))
     output = read_until(process, "Ctrl-C")

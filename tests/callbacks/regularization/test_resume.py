@@ -1,4 +1,4 @@
-"""A training that was killed and goes on ends as one that was left in peace, whatever option of this group is
+"""A training that is killed and resumed equals an uninterrupted one, with every option of this group that is
 on.
 """
 
