@@ -51,7 +51,7 @@ class Kill(pl.Callback):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three folds trained in peace, in ``runs/whole``."""
+    """A folder with an uninterrupted run of three folds, ``runs/whole``."""
     made = tmp_path_factory.mktemp("folds")
     before = Path.cwd()
     os.chdir(made)

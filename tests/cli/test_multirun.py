@@ -84,7 +84,7 @@ def test_failed_run_does_not_stop_the_others(say, here: Path, monkeypatch: pytes
 
 @pytest.mark.slow
 def test_submitit_launcher(say, here: Path) -> None:
-    """Hydra's own plug-in for SLURM, with processes of this machine in place of jobs."""
+    """Hydra's own plug-in for SLURM, with processes of this machine instead of jobs."""
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="needs hydra-submitit-launcher")
     said = say(
         "train", "-m", "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=20", "seed=0,1", *QUICK

@@ -1,4 +1,4 @@
-"""Sequences on the command line: texts classified, steps labelled, a text gone on with."""
+"""Sequences on the command line: texts are classified, steps labelled, a text is continued."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_steps_are_labelled(say, here: Path) -> None:
     ],
 )
 def test_folds_of_sequences(say, here: Path, words: list[str], num_columns: int) -> None:
-    """Steps, texts and time series: a vocabulary is learnt anew in each fold."""
+    """Steps, texts and time series: each fold learns its own vocabulary."""
     lines = [
         f"{'good' if i % 2 else 'bad'},a text w{i} that is {'fine' if i % 2 else 'poor'}" for i in range(40)
     ]

@@ -20,7 +20,7 @@ Find = Callable[..., list[Problem]]
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, and a Python that forgets afterwards what it imported from it."""
+    """An empty working directory, and a Python that forgets its modules afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder not in ("", ".")])
     monkeypatch.delenv("RUNNER_ALLOW_PACKAGES", raising=False)
@@ -66,7 +66,7 @@ def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
 
 @pytest.fixture(scope="session")
 def composed() -> dict[tuple[str, ...], DictConfig]:
-    """What Hydra composed of the program's own options: most tests choose the same."""
+    """Composed configs of the shipped options, by overrides; most tests use the same ones."""
     return {}
 
 

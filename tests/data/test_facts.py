@@ -1,4 +1,4 @@
-"""Fingerprints tell content apart, not files or memory layouts."""
+"""Fingerprints depend on content, not on files or memory layouts."""
 
 from __future__ import annotations
 

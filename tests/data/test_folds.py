@@ -161,7 +161,7 @@ def test_folds_of_a_series_train_on_the_past_only() -> None:
 
 
 def test_images_in_a_folder(tmp_path: Path) -> None:
-    """Of a class of two images some folds validate none; groups are told by the paths."""
+    """Of a class of two images some folds validate none; groups come from the paths."""
     import numpy as np
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""The order of an epoch is a function of seed and epoch, and goes on in its middle."""
+"""The order of an epoch is a function of seed and epoch, and can be resumed within an epoch."""
 
 from __future__ import annotations
 

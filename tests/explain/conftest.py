@@ -1,4 +1,4 @@
-"""Models that are known to go by one thing, because nothing else tells the classes apart."""
+"""Models of known behaviour: only one feature separates the classes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def fit(
 
 @pytest.fixture(scope="session")
 def patch_net() -> nn.Module:
-    """A convolutional classifier that tells the patches' colours apart."""
+    """A convolutional classifier that distinguishes the colours of patches."""
     torch.manual_seed(0)
     layers: list[nn.Module] = []
     for before, after in ((3, 12), (12, 16), (16, 16)):

@@ -1,4 +1,4 @@
-"""Explanations depend on what was learnt: they change when weights become random."""
+"""Explanations depend on the learned weights: they change when weights become random."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_maps_change_as_layers_are_randomised(image_method, patch_net, patches) 
 
 
 def test_edge_detector_fails_the_sanity_check(patches) -> None:
-    """An edge detector dressed up as an explanation ranks as before, whatever the weights."""
+    """An edge detector presented as an explanation ranks the same for all weights."""
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
     image = patches(1, 2)[0][0]
 

@@ -24,7 +24,7 @@ GOOD, BAD, WORDS = 4, 5, 24
 
 
 def texts(count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Random words with one that tells the class: ids ``(N, 12)``, classes, and where the key word stands."""
+    """Random words of which one determines the class: ids ``(N, 12)``, classes, position of the key word."""
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(6, WORDS, (count, 12), generator=generator)
     targets = torch.randint(2, (count,), generator=generator)

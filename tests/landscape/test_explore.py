@@ -1,4 +1,4 @@
-"""The landscape of a run: what its centre is, and how it goes on."""
+"""The landscape of a run: its centre, and resuming."""
 
 from __future__ import annotations
 

@@ -75,4 +75,4 @@ def test_run_without_updates_for_minutes_is_lost(tmp_path):
         wait_for(lambda: read_status(run).state == "running", timeout_s=10, interval_s=0.01)
     os.utime(run.status_path, (0, 0))
     time.sleep(0.05)
-    assert run.status_path.stat().st_mtime == 0  # behind the block nobody touches it
+    assert run.status_path.stat().st_mtime == 0  # after the block the file is not updated

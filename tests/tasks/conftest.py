@@ -1,4 +1,4 @@
-"""Trainings that break off and are resumed, for the tests of every task."""
+"""Interrupted and resumed trainings, for the tests of every task."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def train_interrupted(tmp_path: Path, monkeypatch, killing) -> Callable[..., dic
 def assert_resumed_equals_uninterrupted(train_interrupted, same) -> Callable[..., dict[str, Any]]:
     """``assert_…(overrides, kills)``; returns what the uninterrupted run gave.
 
-    ``kills`` may be a function of the number of updates there are in all.
+    ``kills`` may be a function of the total number of updates.
     """
 
     def check(

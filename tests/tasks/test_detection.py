@@ -19,7 +19,7 @@ NAMES = ["circle", "square", "triangle"]
 
 
 class Oracle(nn.Module):
-    """Finds what it was told, in evaluation; in training it has a loss of two parts."""
+    """Returns given detections in evaluation, and a loss of two parts in training."""
 
     def __init__(self, found):
         super().__init__()

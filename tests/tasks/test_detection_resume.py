@@ -1,4 +1,4 @@
-"""A detector's training that breaks off goes on as if nothing had been."""
+"""An interrupted training of a detector equals an uninterrupted one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A class for each step: metrics against a plain reference, and what a wrong model is told."""
+"""A class for each step: metrics against a plain reference, and the error for an unsuitable model."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_metric_that_the_first_validation_does_not_log_ends_the_run(train) -> No
 
 
 def test_several_targets_are_monitored_by_the_standardised_loss(train) -> None:
-    """The mean RMSE is that of the target in large units, whatever becomes of the other."""
+    """The mean RMSE is that of the target in large units, however the other changes."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 2))
     table = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""A schedule counts in whole epochs of the data, whatever ends the training."""
+"""A schedule counts in whole epochs of the data, for every way to end the training."""
 
 from __future__ import annotations
 

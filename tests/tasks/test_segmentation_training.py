@@ -1,4 +1,4 @@
-"""A segmenter learns one batch by heart, and a training that breaks off goes on as if nothing had been."""
+"""A segmenter overfits one batch, and an interrupted training equals an uninterrupted one."""
 
 from __future__ import annotations
 

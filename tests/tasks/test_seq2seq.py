@@ -1,4 +1,4 @@
-"""Pairs of sequences: learnt by heart, scored as sacrebleu does."""
+"""Pairs of sequences: overfitting, and the scores of sacrebleu."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs as a worker leaves them, and stores to mirror them in."""
+"""Runs as a worker writes them, and stores for their mirrors."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def root(tmp_path: Path, empty_store: Path) -> Path:
-    """A folder for runs, its store there already."""
+    """A folder for runs with an existing store."""
     folder = tmp_path / "runs"
     folder.mkdir()
     shutil.copy(empty_store, folder / "mlflow.db")
@@ -82,7 +82,7 @@ def root(tmp_path: Path, empty_store: Path) -> Path:
 
 @pytest.fixture
 def make_run(root: Path) -> MakeRun:
-    """Makes a run that has done ``steps`` steps; ``state`` None leaves it as its worker is still at it."""
+    """Makes a run that has done ``steps`` steps; ``state`` None: the worker still runs."""
 
     def make(name: str = "one", steps: int = 10, state: str | None = "finished", uri: str = "null") -> RunDir:
         run = RunDir.create(root, name)

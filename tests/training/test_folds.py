@@ -1,4 +1,4 @@
-"""How the data will be cut, told before any training."""
+"""The folds are reported before training."""
 
 from __future__ import annotations
 

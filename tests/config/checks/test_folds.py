@@ -1,4 +1,4 @@
-"""The ``folds`` node, as it is typed."""
+"""The ``folds`` node as users write it."""
 
 from __future__ import annotations
 

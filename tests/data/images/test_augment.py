@@ -57,7 +57,7 @@ def test_flip_mirrors_half_of_the_images_unless_disabled():
 
 
 def test_crops_show_at_least_the_smallest_part():
-    """The gradient's span tells how much of the picture is to be seen."""
+    """The range of the gradient is the visible part of the picture."""
     image = (torch.arange(200)[None, :] * torch.ones(200, 1)).to(torch.uint8)[None]
     augment = ImageAugment(flip=False, min_scale=0.25)
     torch.manual_seed(0)

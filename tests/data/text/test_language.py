@@ -144,7 +144,7 @@ def test_test_part_that_gives_no_batch_is_reported(poem, options, lack):
 
 @pytest.mark.parametrize("min_count", [1, 5])
 def test_characters_of_words_are_those_of_the_original_text(poem, min_count):
-    """However many words are unknown: each is as long as it is written, with the white space behind it."""
+    """An unknown word counts with its full length and the white space behind it."""
     text = "\n\n  " + POEM.replace("ballad, ", "ballad,\t  ") + "\n \n"
     poem.write_text(text, encoding="utf-8")
     data = make(poem, tokens="word", min_count=min_count, batch_size=1, eval_batch_size=1)
