@@ -5,9 +5,18 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-__all__ = ["answer_shell", "checkpoints", "experiments_and_overrides", "groups", "overrides", "runs"]
+__all__ = [
+    "answer_shell",
+    "checkpoints",
+    "experiments_and_overrides",
+    "groups",
+    "overrides",
+    "runs",
+    "splits",
+    "states",
+]
 
 
 def answer_shell(parser: ArgumentParser) -> None:
@@ -48,6 +57,18 @@ def checkpoints(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:
     except RunnerError:
         pass
     return names
+
+
+def states(prefix: str, **_: Any) -> list[str]:
+    """Complete the states of a run."""
+    from runner.run.status import State
+
+    return list(get_args(State))
+
+
+def splits(prefix: str, **_: Any) -> list[str]:
+    """Complete the splits of a data set."""
+    return ["train", "val", "test"]
 
 
 def groups(prefix: str, parsed_args: Namespace, **_: Any) -> list[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
+from runner.cli import completion
+from runner.cli.arguments import add_allow_package, add_checkpoint, add_run, set_completer
 
 SUMMARY = "metrics of a run's checkpoint on a split, optionally of other data"
 
@@ -19,7 +20,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="values that differ from the run's: data.root=other/photos",
     )
     # Not `choices`: the splits depend on the data set, whose error message lists them.
-    parser.add_argument("--split", default="test", help="train, val or test (test)")
+    split = parser.add_argument("--split", default="test", help="train, val or test (test)")
+    set_completer(split, completion.splits)
     add_checkpoint(parser)
     add_allow_package(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object")

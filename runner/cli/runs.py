@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any, get_args
 
-from runner.cli.arguments import add_root
+from runner.cli import completion
+from runner.cli.arguments import add_root, set_completer
 
 if TYPE_CHECKING:
     from runner.run.state import RunState
@@ -17,10 +18,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of the verb."""
     add_root(parser)
     parser.add_argument("--last", type=int, metavar="N", default=20, help="only the newest N; 0 for all (20)")
-    parser.add_argument(
-        "--state",
-        help="only those in this state: created, running, finished, pruned, failed, interrupted, lost",
-    )
+    text = "only those in this state: created, running, finished, pruned, failed, interrupted, lost"
+    set_completer(parser.add_argument("--state", help=text), completion.states)
     parser.add_argument("--trials", action="store_true", help="include trials of sweeps and single folds")
     parser.add_argument("--json", action="store_true", help="print a JSON list")
 

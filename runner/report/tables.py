@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -116,9 +117,15 @@ def runs_table(summaries: Sequence[Summary]) -> Shown:
     return Shown(table, aligned([head, *rows]))
 
 
+MAX_REASON = 100
+"""Maximum number of characters of a failure's reason; `runner runs --json` prints all of it."""
+
+
 def _outcome(summary: Summary) -> str:
     if not summary.is_finished and summary.status.reason:
-        return " ".join(summary.status.reason.split()).partition(". ")[0]
+        return shorten(
+            " ".join(summary.status.reason.split()).partition(". ")[0], MAX_REASON, placeholder=" …"
+        )
     headline = summary.headline
     if not headline:
         return "-"

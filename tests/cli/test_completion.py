@@ -119,3 +119,8 @@ def test_script_for_each_shell(shell: str, mark: str, say) -> None:
     assert mark in said.out and "runner" in said.out
     if shell == "bash":
         subprocess.run(["bash", "-n"], input=said.out, text=True, check=True)
+
+
+def test_states_and_splits() -> None:
+    assert {"finished", "failed", "lost"} <= set(completion.states(""))
+    assert completion.splits("") == ["train", "val", "test"]

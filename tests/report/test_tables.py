@@ -80,3 +80,10 @@ def test_next_commands():
     shown = next_commands([("runner predict last INPUT", "use the model"), "runner ui"])
     assert str(shown).splitlines() == ["next:", "  runner predict last INPUT  use the model", "  runner ui"]
     assert "use the model" in on_terminal(shown)
+
+
+def test_runs_table_shortens_long_reasons(make_run):
+    run = make_run(state="failed", reason="download failed\n" + "url " * 200, results=None)
+    row = str(runs_table([summarize(run)])).splitlines()[1]
+    assert "download failed url" in row and row.rstrip().endswith("…")
+    assert len(row) < 160
