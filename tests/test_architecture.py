@@ -103,6 +103,7 @@ MAY_IMPORT = {
     "api": {"errors", "run", "config", "launch", "inference"},
     "auto": {"errors", "config", "data", "training", "distributed"},
     "cli": {
+        "auto",
         "errors",
         "run",
         "config",

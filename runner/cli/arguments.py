@@ -6,6 +6,7 @@ import argparse
 import re
 from argparse import Action, ArgumentParser
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from runner.cli import completion
@@ -110,10 +111,42 @@ def add_checkpoint(parser: ArgumentParser) -> None:
 
 
 def split_experiment(words: list[str]) -> tuple[str | None, list[str]]:
-    """Split the words into the experiment's file, if the first word is one, and the overrides."""
+    """Split the words into the experiment's file, if the first word is one, and the overrides.
+
+    If the first word is a folder or another file, the overrides select the kind of data that it contains.
+    """
     if words and "=" not in words[0] and words[0].endswith((".yaml", ".yml")):
         return words[0], words[1:]
+    if words and "=" not in words[0] and Path(words[0]).expanduser().exists():
+        return None, [*data_overrides(words[0], words[1:]), *words[1:]]
     return None, list(words)
+
+
+def data_overrides(path: str, others: list[str]) -> list[str]:
+    """Return the overrides for the data in a folder or file, and print the kind of data.
+
+    Args:
+        path: the folder or file.
+        others: the other words of the command, which may contain what is missing.
+
+    Raises:
+        UserError: the kind of data is not recognized, or the command lacks a required setting.
+    """
+    import sys
+
+    from runner.auto.detect import detect_data
+    from runner.config.overrides import spell
+
+    detected = detect_data(Path(path).expanduser())
+    missing = detected.missing.partition("=")[0]
+    if missing and not any(word.startswith(f"{missing}=") for word in others):
+        raise UserError(
+            f"{path} is read as data={detected.option}: {detected.reason}. Add {detected.missing}."
+        )
+    pairs = [word.partition("=") for word in detected.overrides]
+    overrides = [f"{key}={spell(value)}" for key, _, value in pairs]
+    print(f"{' '.join(overrides)}: {detected.reason}", file=sys.stderr)
+    return overrides
 
 
 def add_allow_package(parser: ArgumentParser) -> None:

@@ -125,3 +125,22 @@ def test_invalid_input(words: list[str], expected: str, say) -> None:
 def test_problems_of_other_nodes_are_ignored(say) -> None:
     """The default model cannot do every task, and that is no reason not to look at the data."""
     assert say("data", "prepare", "diabetes", "model=perceptron", "optimizer.lr=-1").code == 0
+
+
+def test_path_in_place_of_data_is_recognized(say, here: Path) -> None:
+    (here / "table.csv").write_text("a,b,price\n" + "".join(f"{i},{i % 7},{i * 2}\n" for i in range(60)))
+    said = say("train", "table.csv")
+    assert said.code == 2
+    assert "table.csv is read as data=csv: a table. Add data.target=COLUMN (columns: a, b, price)" in said.err
+    said = say("data", "inspect", "./table.csv", "data.target=price", "task=regression")
+    assert said.code == 0, said.err
+    assert "data=csv data.path=table.csv: a table" in said.err
+    command = "runner train data=csv data.path=table.csv data.target=price task=regression"
+    assert said.out.splitlines()[-1] == f"Train with: {command}"
+
+
+def test_name_of_a_data_set_precedes_a_folder_of_that_name(say, here: Path) -> None:
+    (here / "digits").mkdir()
+    said = say("data", "inspect", "digits")
+    assert said.code == 0, said.err
+    assert said.out.splitlines()[-1] == "Train with: runner train data=digits"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import ArgumentParser, Namespace
 
 from runner.cli.arguments import add_allow_package, add_overrides
@@ -38,9 +39,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run the verb; return the exit code."""
+    from runner.config.groups import find_groups
+
     if args.action == "list":
         from runner.cli.list import print_group
-        from runner.config.groups import find_groups
 
         print_group("data", find_groups(args.config_dir)["data"])
         return 0
@@ -48,7 +50,9 @@ def run(args: Namespace) -> int:
     from runner.cli.data.node import data_module
 
     allow_packages(args.allow_package)
-    experiment, words = split_experiment(args.overrides)
+    options = find_groups(args.config_dir)["data"]
+    words = args.overrides
+    experiment, words = (None, words) if words and words[0] in options else split_experiment(words)
     overrides = [word if "=" in word or word.startswith("~") else f"data={word}" for word in words]
     data = data_module(overrides, experiment, args.config_dir)
     if args.action == "prepare":
@@ -58,7 +62,10 @@ def run(args: Namespace) -> int:
     if args.action == "inspect":
         from runner.cli.data.inspect import inspect
 
-        return inspect(data, args.output, args.json)
+        code = inspect(data, args.output, args.json)
+        if not args.json:
+            print(f"Train with: {shlex.join(['runner', 'train', *overrides])}")
+        return code
     from runner.cli.data.verify import verify
 
     return verify(data, args.set_aside, args.json)
