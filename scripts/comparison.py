@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-QUIET = ("tracking=none", "plots=false", "baselines=false", "report=false")
+QUIET = ("auto=false", "tracking=none", "plots=false", "baselines=false", "report=false")
 """Nothing but the training."""
 
 
