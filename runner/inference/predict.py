@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from PIL.Image import Image
 from pytorch_lightning.utilities import move_data_to_device
 
-from runner.distributed.hardware import available_accelerator
+from runner.distributed.hardware import choose_hardware
 from runner.errors import UserError
 from runner.inference.load import Which, load_trained
 from runner.run.directory import RunDir
@@ -66,6 +67,28 @@ class PictureFolder:
         return {name: str(file) for name, file in files.items()}
 
 
+def autocast(device: str, precision: str) -> AbstractContextManager[Any]:
+    """Return the context in which a model computes in the precision of its run, as Lightning does.
+
+    Args:
+        device: type of the device.
+        precision: precision in Lightning's notation. fp16 is used on GPUs only.
+    """
+    dtype = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(precision)
+    if dtype is None or (dtype == torch.float16 and device != "cuda"):
+        return nullcontext()
+    return torch.autocast(device, dtype)
+
+
+def to_float32(outputs: Any) -> Any:
+    """Return nested containers whose tensors of half precision are float32, which NumPy requires."""
+    if isinstance(outputs, torch.Tensor):
+        return outputs.float() if outputs.dtype in (torch.bfloat16, torch.float16) else outputs
+    if isinstance(outputs, dict):
+        return {key: to_float32(value) for key, value in outputs.items()}
+    return [to_float32(value) for value in outputs] if isinstance(outputs, list) else outputs
+
+
 def predict(
     run: RunDir,
     inputs: Sequence[str],
@@ -73,7 +96,7 @@ def predict(
     batch_size: int | None = None,
     folder: str | Path | None = None,
 ) -> list[dict[str, Any]]:
-    """Returns one row per input: its name and the prediction.
+    """Returns one row per input: its name and the prediction, in the precision of the run.
 
     Args:
         run: the run.
@@ -87,16 +110,22 @@ def predict(
         UserError: the folder cannot be written, or the task draws no pictures.
     """
     trained = load_trained(run, which)
-    device = {"gpu": "cuda"}.get(available_accelerator(), available_accelerator())
-    task, data = trained.task.to(device), trained.data
+    task, data = trained.task, trained.data
+    chosen = choose_hardware(trained.config["hardware"] | {"accelerator": "auto"}, task.model)
+    device = {"gpu": "cuda"}.get(chosen.accelerator, chosen.accelerator)
+    task.to(device)
+    if chosen.channels_last:
+        task.model.to(memory_format=torch.channels_last)
+        task.channels_last = True
     picture_folder = None if folder is None else PictureFolder(folder)
     samples = iter(data.read_inputs(list(inputs)))
     rows: list[dict[str, Any]] = []
     while chunk := list(islice(samples, batch_size or data.eval_batch_size)):
         names, tensors = zip(*chunk, strict=True)
         batch = {"inputs": move_data_to_device(data.batch_inputs(tensors), torch.device(device))}
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(device, chosen.precision):
             outputs = task.predict_outputs(data.on_after_batch_transfer(batch, 0)["inputs"])
+        outputs = to_float32(outputs)
         outputs = data.in_units(outputs, tensors)
         predictions = map(data.present, task.rows(outputs))
         batch_rows = [{"input": name} | row for name, row in zip(names, predictions, strict=True)]
