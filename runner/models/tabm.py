@@ -97,11 +97,7 @@ class TabM(nn.Module):
             for index, (size, next_size) in enumerate(pairwise(sizes))
         )
         self.dropout = nn.Dropout(dropout)
-        bound = 1 / math.sqrt(sizes[-1])
-        self.head_weight = nn.Parameter(
-            torch.empty(num_members, sizes[-1], num_classes).uniform_(-bound, bound)
-        )
-        self.head_bias = nn.Parameter(torch.zeros(num_members, num_classes))
+        self.head = MemberHead(sizes[-1], num_classes, num_members)
 
     def fit_inputs(self, inputs: Tensor) -> None:
         """Set the bins to quantiles of the inputs.
@@ -122,7 +118,7 @@ class TabM(nn.Module):
         hidden = hidden[:, None].expand(-1, self.num_members, -1)
         for layer in self.layers:
             hidden = self.dropout(torch.relu(layer(hidden)))
-        outputs = torch.einsum("nmh,mhc->nmc", hidden, self.head_weight) + self.head_bias
+        outputs = self.head(hidden)
         return outputs if self.training else outputs.mean(1)
 
 
@@ -149,3 +145,23 @@ class MemberLinear(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """``(N, M, in_features)`` → ``(N, M, out_features)``."""
         return self.weight(inputs * self.in_scale) * self.out_scale + self.bias
+
+
+class MemberHead(nn.Module):
+    """A linear layer for each member.
+
+    Args:
+        in_features, num_classes: sizes of input and output.
+        num_members: number of members, M.
+    """
+
+    def __init__(self, in_features: int, num_classes: int, num_members: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(in_features)
+        weight = torch.empty(num_members, in_features, num_classes).uniform_(-bound, bound)
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.zeros(num_members, num_classes))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """``(N, M, in_features)`` → ``(N, M, num_classes)``."""
+        return torch.einsum("nmh,mhc->nmc", hidden, self.weight) + self.bias
