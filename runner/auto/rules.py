@@ -74,6 +74,12 @@ def image_size(situation: Situation) -> Iterator[Choice]:
         yield Choice("data.crop_fraction", 1.0, "the images are not larger than the input")
 
 
+def flips(situation: Situation) -> Iterator[Choice]:
+    """Disables mirroring of gray images, which often show symbols."""
+    if situation.measurements.are_gray and is_unset(situation, "can_flip"):
+        yield Choice("data.can_flip", False, "gray images often show symbols, which mirroring changes")
+
+
 def sound_length(situation: Situation) -> Iterator[Choice]:
     """Chooses the sample rate and the length of sounds so that 95 % of them are complete."""
     seconds, rates = situation.measurements.seconds, situation.measurements.sample_rates
@@ -317,6 +323,7 @@ def class_weights(situation: Situation) -> Iterator[Choice]:
 
 RULES: tuple[Rule, ...] = (
     image_size,
+    flips,
     sound_length,
     text_length,
     batch_size,

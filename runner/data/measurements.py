@@ -18,6 +18,7 @@ class Measurements:
     Attributes:
         kind: kind of inputs if their shape does not show it: ``sound``; empty otherwise.
         image_sizes: height and width of images in pixels, ``(n, 2)``.
+        are_gray: whether the image files have no colors.
         seconds: length of sounds in seconds, ``(n,)``.
         sample_rates: samples per second of sounds, ``(n,)``.
         num_tokens: number of tokens of texts before they are cut, ``(n,)``.
@@ -26,6 +27,7 @@ class Measurements:
 
     kind: str = ""
     image_sizes: NDArray[np.int64] | None = None
+    are_gray: bool = False
     seconds: NDArray[np.float64] | None = None
     sample_rates: NDArray[np.int64] | None = None
     num_tokens: NDArray[np.int64] | None = None

@@ -83,6 +83,13 @@ def test_small_images_are_not_enlarged() -> None:
     assert choices["model"] == "small_cnn" and choices["model.widths"] == [32, 64, 128, 256]
 
 
+def test_gray_images_are_not_mirrored() -> None:
+    situation = replace(images(32, 32), data_arguments=frozenset({"can_flip"}))
+    gray = replace(situation.measurements, are_gray=True)
+    assert chosen(replace(situation, measurements=gray))["data.can_flip"] is False
+    assert "data.can_flip" not in chosen(situation)
+
+
 def test_size_of_photographs_depends_on_machine_and_weights() -> None:
     weights = (WeightsFile("resnet18", Path("weights/resnet18-f37072fd.pth")),)
     assert chosen(images(375, 500))["data.image_size"] == 128

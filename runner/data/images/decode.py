@@ -38,11 +38,13 @@ class ImageHeader:
     Attributes:
         width, height: size of the upright image, in pixels.
         orientation: the EXIF value from 1 to 8; 1 is upright.
+        is_gray: whether the file has no colors.
     """
 
     width: int
     height: int
     orientation: int = 1
+    is_gray: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -65,7 +67,8 @@ def read_header(path: Path) -> ImageHeader | None:
             # Pillow 12 swaps the sides of a TIFF itself.
             if orientation in SIDEWAYS and image.format != "TIFF":
                 width, height = height, width
-            return ImageHeader(width, height, orientation)
+            is_gray = image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16")
+            return ImageHeader(width, height, orientation, is_gray)
     except Exception:  # decoders raise a dozen types for damaged bytes; reading the pixels reports the file
         return None
 

@@ -10,7 +10,6 @@ from typing import Annotated, Literal, Unpack, cast
 
 import numpy as np
 from annotated_types import Ge, Gt, Le, Lt
-from numpy.typing import NDArray
 from torch import Tensor
 
 from runner.data.base import DataModule, LoaderOptions
@@ -182,15 +181,14 @@ class ImageFolderDataModule(WhiteLevel, DataModule):
         self.facts = self._facts(cut, set_aside)
 
     def measurements(self) -> Measurements:
-        return Measurements(image_sizes=self.source_sizes())
-
-    def source_sizes(self) -> NDArray[np.int64]:
-        """Return height and width of some training images, from their headers, ``(n, 2)``."""
         train = self.splits["train"]
         source = cast(ImageFileSource, train.source)
         files = [self.folder / source.paths[int(train.indices[index])] for index in spread(len(train))]
         headers = [header for file in files if (header := read_header(file))]
-        return np.array([(header.height, header.width) for header in headers])
+        sizes = np.array([(header.height, header.width) for header in headers])
+        return Measurements(
+            image_sizes=sizes if len(sizes) else None, are_gray=all(header.is_gray for header in headers)
+        )
 
     def _train_transform(self) -> Callable:
         if self.augment is None:
