@@ -29,13 +29,13 @@ def run_baselines(data: DataModule, training_s: float) -> list[dict[str, Any]]:
         training_s: duration of the training in seconds.
 
     Returns:
-        One entry per baseline: ``name``, ``metrics`` by split, ``num_train``, ``seconds``.
+        One entry per baseline: ``name``, ``metrics`` by split, ``num_train``, ``seconds``, ``num_val``.
     """
     until = time.monotonic() + max(MIN_BUDGET_S, SHARE_OF_TRAINING * training_s)
     entries = []
     try:
         for baseline in compute_baselines(data):
-            entries.append(baseline.as_dict())
+            entries.append(baseline.as_dict() | {"num_val": len(data.splits.get("val", ()))})
             if time.monotonic() > until:
                 break
     except Exception as error:  # a model that fails on unusual data must not fail the run

@@ -45,12 +45,14 @@ class Baseline:
         metrics: split → metric → value, with the names that the task uses.
         num_train: number of training samples used.
         seconds: duration of fitting and prediction.
+        num_val: number of validation samples of the data set.
     """
 
     name: str
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     num_train: int = 0
     seconds: float = 0.0
+    num_val: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the attributes as plain values for ``results.json``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ def best_baseline(
 def baseline_verdict(results: Mapping[str, Any], lower_is_better: bool) -> str | None:
     """Return a sentence if the model's validation score is worse than that of its best baseline, else None.
 
+    A difference below one standard error of the score counts as level.
+
     Args:
         results: as in ``results.json``.
         lower_is_better: whether lower values of the monitored metric are better.
@@ -40,11 +43,32 @@ def baseline_verdict(results: Mapping[str, Any], lower_is_better: bool) -> str |
     value = best["metrics"]["val"][metric]
     if (score <= value) if lower_is_better else (score >= value):
         return None
+    scores = f"{monitor} {score:.4g}, {best['name']} {value:.4g}"
+    num_val = best.get("num_val") or 0
+    if abs(score - value) <= standard_error(value, num_val, lower_is_better):
+        return f"The model is level with its baseline: {scores}, on {num_val} samples."
     return (
-        f"The model is below its baseline: {monitor} {score:.4g}, {best['name']} {value:.4g}. Try a longer "
-        "training "
-        "(trainer.max_epochs), optimizer.lr=auto, or another model."
+        f"The model is below its baseline: {scores}. Try a longer training (trainer.max_epochs), "
+        "optimizer.lr=auto, or another model."
     )
+
+
+def standard_error(value: float, num_samples: int, lower_is_better: bool) -> float:
+    """Return the approximate standard error of a score.
+
+    A score from 0 to 1 is treated as a share of n samples, an error as the root mean square of n normal
+    values: the square root of p(1 − p)/n, and e / √(2n).
+
+    Args:
+        value: the score.
+        num_samples: n; 0 if unknown, which gives 0.
+        lower_is_better: whether the score is an error.
+    """
+    if not num_samples:
+        return 0.0
+    if lower_is_better:
+        return abs(value) / math.sqrt(2 * num_samples)
+    return math.sqrt(value * (1 - value) / num_samples) if 0 <= value <= 1 else 0.0
 
 
 def baseline_rows(

@@ -60,3 +60,22 @@ def test_verdict(score: float, lower_is_better: bool, is_below: bool) -> None:
 def test_metric_without_baseline_has_no_verdict() -> None:
     assert best_baseline([], "accuracy", False) is None
     assert baseline_verdict({"best": {"monitor": "val/map"}, "val": {"val/map": 0.2}}, False) is None
+
+
+@pytest.mark.parametrize(
+    ("score", "value", "num_val", "lower_is_better", "expected"),
+    [
+        (0.9805, 0.9833, 359, False, "level with its baseline"),  # one sample of 359
+        (0.9500, 0.9833, 359, False, "below its baseline"),
+        (0.9805, 0.9833, 100_000, False, "below its baseline"),
+        (51.0, 50.0, 100, True, "level with its baseline"),
+        (60.0, 50.0, 100, True, "below its baseline"),
+        (0.9805, 0.9833, 0, False, "below its baseline"),
+    ],
+)
+def test_difference_within_the_standard_error_is_level(
+    score: float, value: float, num_val: int, lower_is_better: bool, expected: str
+) -> None:
+    entries = [{"name": "linear", "metrics": {"val": {"m": value}}, "num_val": num_val}]
+    results = {"best": {"monitor": "val/m"}, "val": {"val/m": score}, "baselines": entries}
+    assert expected in str(baseline_verdict(results, lower_is_better))
