@@ -97,7 +97,9 @@ def detect_table(path: Path) -> DetectedData:
     text = next((by_name[name] for name in TEXT_COLUMNS if name in by_name), None)
     label = next((by_name[name] for name in LABEL_COLUMNS if name in by_name), None)
     if text and label:
-        words = ("data=text_csv", f"data.path={path}", f"data.text={text}", f"data.label={label}")
+        words: tuple[str, ...] = (
+            "data=text_csv", f"data.path={path}", f"data.text={text}", f"data.label={label}",
+        )  # fmt: skip
         return DetectedData("text_csv", words, f"it has the columns {text} and {label}")
     time = next((by_name[name] for name in TIME_COLUMNS if name in by_name), None)
     remaining = f"(columns: {', '.join(columns[:12])}{' …' if len(columns) > 12 else ''})"

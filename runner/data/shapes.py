@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
 from runner.data.sampler import seed_of
 
-__all__ = ["CLASS_NAMES", "Scene", "draw_scene"]
+__all__ = ["CLASS_NAMES", "Scene", "ScenePlan", "SceneSource", "draw_scene"]
 
 CLASS_NAMES = ("circle", "square", "triangle")
 SMALLEST, LARGEST = 0.16, 0.5
@@ -135,3 +137,65 @@ def box_of(mask: np.ndarray) -> np.ndarray:
     """Returns the tight box ``(4,)`` around the pixels of a mask."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], dtype=np.float32)
+
+
+class SceneSource:
+    """Base class of sources of scenes, which are drawn lazily. A subclass implements ``__getitem__``.
+
+    Args:
+        num_images: number of images.
+        seed: seed of all images.
+        image_size: side S of the square images, in pixels.
+        max_objects: maximum number of shapes per image.
+    """
+
+    def __init__(self, num_images: int, seed: int, image_size: int, max_objects: int) -> None:
+        self.num_images = num_images
+        self.seed = seed
+        self.image_size = image_size
+        self.max_objects = max_objects
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def __getitem__(self, index: int) -> Any:
+        raise TypeError(f"{type(self).__name__} does not implement __getitem__().")
+
+    def scene(self, index: int) -> Scene:
+        """Return the scene of an image."""
+        return draw_scene(self.seed, index, self.image_size, self.max_objects)
+
+    def name(self, index: int) -> str:
+        return f"scene {index}"
+
+
+AnySource = TypeVar("AnySource", bound=SceneSource)
+
+
+@dataclass(frozen=True)
+class ScenePlan:
+    """Numbers and seed of generated scenes.
+
+    Attributes:
+        counts: split → number of images; the splits share no images.
+        image_size: side of the square images, in pixels.
+        max_objects: maximum number of shapes per image.
+        seed: seed of the scenes.
+    """
+
+    counts: Mapping[str, int]
+    image_size: int
+    max_objects: int
+    seed: int
+
+    def sources(self, kind: type[AnySource]) -> dict[str, AnySource]:
+        """Return a source for each split that has images."""
+        return {
+            split: kind(count, seed_of(self.seed, split), self.image_size, self.max_objects)
+            for split, count in self.counts.items()
+            if count
+        }
+
+    def digest(self) -> str:
+        """Return a digest that identifies the scenes."""
+        return f"{seed_of(self.seed, self.image_size, self.max_objects, *self.counts.values()):016x}"

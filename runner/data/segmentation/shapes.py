@@ -11,42 +11,22 @@ from torch import Tensor
 
 from runner.data.base import LoaderOptions
 from runner.data.images.augment import ImageAugment
-from runner.data.sampler import seed_of
 from runner.data.segmentation.base import SegmentationDataModule
-from runner.data.shapes import CLASS_NAMES, draw_scene
+from runner.data.shapes import CLASS_NAMES, ScenePlan, SceneSource
 
 __all__ = ["ShapesSegmentationDataModule", "ShapesSource"]
 
 BACKGROUND = "background"
 
 
-class ShapesSource:
-    """Scenes with their masks, drawn lazily.
-
-    Args:
-        num_images: number of images.
-        seed: seed of all images.
-        image_size: side S of the square images, in pixels.
-        max_objects: maximum number of shapes per image.
-    """
-
-    def __init__(self, num_images: int, seed: int, image_size: int, max_objects: int) -> None:
-        self.num_images = num_images
-        self.seed = seed
-        self.image_size = image_size
-        self.max_objects = max_objects
-
-    def __len__(self) -> int:
-        return self.num_images
+class ShapesSource(SceneSource):
+    """Scenes with their masks."""
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         """Return the image, uint8 ``(3, S, S)``, and its mask, uint8 ``(S, S)``."""
-        scene = draw_scene(self.seed, index, self.image_size, self.max_objects)
+        scene = self.scene(index)
         mask = (scene.masks * (1 + scene.labels)[:, None, None]).max(0)  # no pixel is in two shapes
         return torch.from_numpy(scene.image), torch.from_numpy(mask.astype(np.uint8))
-
-    def name(self, index: int) -> str:
-        return f"scene {index}"
 
 
 class ShapesSegmentationDataModule(SegmentationDataModule):
@@ -83,22 +63,17 @@ class ShapesSegmentationDataModule(SegmentationDataModule):
             batch_size=batch_size,
             **options,
         )
-        self.counts = {"train": num_train, "val": num_val, "test": num_test}
-        self.image_size = image_size
-        self.max_objects = max_objects
-        self.scene_seed = scene_seed
+        counts = {"train": num_train, "val": num_val, "test": num_test}
+        self.plan = ScenePlan(counts, image_size, max_objects, scene_seed)
 
     def setup(self, stage: str | None = None) -> None:
         """Draws some of the scenes, to count their pixels. Not needed for prediction."""
         if self.splits or stage == "predict":
             return
-        for split, count in self.counts.items():
-            if count:
-                source = ShapesSource(
-                    count, seed_of(self.scene_seed, split), self.image_size, self.max_objects
-                )
-                self.splits[split] = self.make_split(split, source, range(count))
+        for split, source in self.plan.sources(ShapesSource).items():
+            self.splits[split] = self.make_split(split, source, range(len(source)))
         names = [BACKGROUND, *CLASS_NAMES]
-        digest = f"{seed_of(self.scene_seed, self.image_size, self.max_objects, *self.counts.values()):016x}"
         statistics = self.survey_train(len(names))
-        self.facts = self.make_facts(names, statistics, "shapes_segmentation", "generated", digest)
+        self.facts = self.make_facts(
+            names, statistics, "shapes_segmentation", "generated", self.plan.digest()
+        )
