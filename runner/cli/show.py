@@ -83,10 +83,6 @@ def console() -> Console:
     return PipeConsole(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
-MAX_WORD = 24
-"""Longest word in a table that is kept on one line, in characters."""
-
-
 def table(*headers: str, rows: Sequence[Sequence[str]], title: str | None = None) -> Shown:
     """Return a table on a terminal and aligned lines elsewhere. Cells are plain text without markup."""
     from rich.box import SIMPLE_HEAD
@@ -96,10 +92,8 @@ def table(*headers: str, rows: Sequence[Sequence[str]], title: str | None = None
     from runner.report.format import Shown, aligned
 
     grid = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
-    for name, *cells in zip(headers, *rows, strict=True):
-        words = [len(word) for cell in cells for word in cell.split()]
-        # Columns of short words are not broken within words; longer ones (paths) may be.
-        grid.add_column(name, overflow="fold", min_width=max((n for n in words if n <= MAX_WORD), default=1))
+    for name in headers:
+        grid.add_column(name, overflow="fold")
     for row in rows:
         grid.add_row(*(Text(cell) for cell in row))
     lines = [f"{title}:"] if title else []

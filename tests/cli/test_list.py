@@ -50,20 +50,3 @@ def test_user_options_are_listed(say, here: Path) -> None:
     mine = row(say("list", "model").out, "mine")
     assert "my own network." in mine and "More" not in mine and mine.split()[-1] == "regression"
     assert "striped" in say("list", "zoo").out
-
-
-def test_short_words_stay_on_one_line_at_80_columns() -> None:
-    from io import StringIO
-
-    from rich.console import Console
-
-    from runner.cli.show import table
-
-    rows = [("classification", "mobilenet_v2, " * 30, "shapes_detection, " * 30)]
-    out = StringIO()
-    Console(file=out, width=80, force_terminal=True, color_system=None).print(
-        table("task", "models", "data sets", rows=rows)
-    )
-    text = out.getvalue()
-    assert text.count("mobilenet_v2,") == text.count("shapes_detection,") == 30
-    assert max(map(len, text.splitlines())) <= 80
