@@ -27,6 +27,8 @@ Compose = Callable[[Sequence[str]], Composition]
 def is_enabled(composition: Composition) -> bool:
     """Return whether the rules apply: unless an experiment file or the config of a run is given."""
     auto = composition.config.get("auto")
+    if auto is None and (composition.config.get("debug") or {}).get("kind"):
+        return False  # a debug preset examines the config as it is written
     if auto is None:
         return not (composition.resolved or composition.from_file)
     return bool(auto) and not composition.resolved

@@ -73,6 +73,11 @@ def test_experiment_file_is_complete_unless_auto_is_set(table: Path) -> None:
     assert is_enabled(compose(words)) and not is_enabled(compose([*words, "auto=false"]))
 
 
+def test_debug_preset_examines_the_config_as_it_is() -> None:
+    assert not is_enabled(compose(["debug=overfit"]))
+    assert is_enabled(compose(["debug=overfit", "auto=true"]))
+
+
 def test_config_of_a_run_is_repeated_unchanged(table: Path) -> None:
     run = prepared("data=csv", f"data.path={table}", "data.target=label")
     again = prepare_run(lambda chosen: compose(list(chosen), run.config_path), ["runner"])
