@@ -185,15 +185,7 @@ class Checkpointer(pl.Callback):
         best = None if self._store is None else next(iter(sort_by_metric(self._store.entries)), None)
         if value is None or best is None or best.value is None:
             return value is not None
-        if value == best.value:
-            loss = self._loss(trainer)
-            return loss is not None and best.loss is not None and loss < best.loss
         return value > best.value if task_of(pl_module).mode == "max" else value < best.value
-
-    def _loss(self, trainer: pl.Trainer) -> float | None:
-        """Return the validation loss if it was measured with the current weights and is finite."""
-        loss = trainer.callback_metrics.get("val/loss") if self._measured else None
-        return None if loss is None or not math.isfinite(loss) else float(loss)
 
     def _value(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> float | None:
         """Return the monitored metric if it was measured with the current weights and is finite."""
@@ -230,7 +222,6 @@ class Checkpointer(pl.Callback):
             monitor=getattr(module, "monitor", None),
             mode=getattr(module, "mode", "min"),
             value=self._value(trainer, module),
-            loss=self._loss(trainer),
             folder=str(self.folder),
         )
         self._store.add(entry, write, self.asynchronous)

@@ -117,9 +117,14 @@ def split_experiment(words: list[str]) -> tuple[str | None, list[str]]:
     """
     if words and "=" not in words[0] and words[0].endswith((".yaml", ".yml")):
         return words[0], words[1:]
-    if words and "=" not in words[0] and Path(words[0]).expanduser().exists():
+    if words and "=" not in words[0] and is_data(Path(words[0]).expanduser()):
         return None, [*data_overrides(words[0], words[1:]), *words[1:]]
     return None, list(words)
+
+
+def is_data(path: Path) -> bool:
+    """Return whether a path exists and is not the directory of a run or sweep."""
+    return path.exists() and not any((path / name).is_file() for name in ("config.yaml", "sweep.yaml"))
 
 
 def data_overrides(path: str, others: list[str]) -> list[str]:

@@ -49,7 +49,6 @@ class Checkpoint:
         monitor, mode, value: the metric that selects the best checkpoint, if it was measured on exactly these
             weights.
         folder: folder of the index that lists it.
-        loss: validation loss of these weights, which decides between equal values.
     """
 
     file: str
@@ -61,7 +60,6 @@ class Checkpoint:
     mode: Literal["min", "max"] = "min"
     value: float | None = None
     folder: str = ""
-    loss: float | None = None
 
     @property
     def path(self) -> Path:
@@ -146,19 +144,14 @@ def describe_damage(entry: Checkpoint) -> str | None:
 def sort_by_metric(entries: list[Checkpoint]) -> list[Checkpoint]:
     """Return the checkpoints with a finite value of the latest monitored metric, best first.
 
-    Of two equal values, the one with the lower validation loss comes first, then the earlier one.
+    Of two equal values, the earlier checkpoint comes first.
     """
     measured = [
         (entry.value, entry) for entry in entries if entry.value is not None and math.isfinite(entry.value)
     ]
     measured = [(value, entry) for value, entry in measured if entry.monitor == measured[-1][1].monitor]
     sign = -1 if measured and measured[-1][1].mode == "max" else 1
-    return [entry for _, entry in sorted(measured, key=lambda pair: (sign * pair[0], loss_of(pair[1])))]
-
-
-def loss_of(entry: Checkpoint) -> float:
-    """Return the validation loss of a checkpoint; infinity if it is unknown."""
-    return math.inf if entry.loss is None or math.isnan(entry.loss) else entry.loss
+    return [entry for _, entry in sorted(measured, key=lambda pair: sign * pair[0])]
 
 
 def last_checkpoint(run: RunDir) -> Checkpoint | None:

@@ -144,17 +144,3 @@ def test_intact_file_has_no_damage(run: RunDir) -> None:
     entry = save(run, 10)
     assert describe_damage(entry) is None
     assert "was written" in describe_damage(dataclasses.replace(entry, sha256="0" * 64))
-
-
-def test_equal_values_are_ordered_by_loss_and_then_by_age() -> None:
-    def entry(step: int, value: float, loss: float | None) -> Checkpoint:
-        return Checkpoint(f"step-{step}.ckpt", step, 0, "epoch", "", "val/accuracy", "max", value, loss=loss)
-
-    entries = [
-        entry(1, 0.9, 0.3),
-        entry(2, 0.9, 0.2),
-        entry(3, 0.8, 0.1),
-        entry(4, 0.9, None),
-        entry(5, 0.9, 0.2),
-    ]
-    assert [one.step for one in sort_by_metric(entries)] == [2, 5, 1, 4, 3]

@@ -17,6 +17,7 @@ QUICK = [
     "data=csv",
     "data.path=d.csv",
     "data.target=y",
+    "auto=false",
     *QUIET,
     "hardware=cpu",
 ]
