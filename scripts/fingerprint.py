@@ -29,6 +29,7 @@ import torch
 
 EPOCHS = ["trainer.max_epochs=2"]
 GENERAL = [
+    "auto=false",
     "tracking=none",
     "plots=false",
     "baselines=false",
