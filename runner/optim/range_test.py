@@ -14,6 +14,10 @@ from runner.optim.schedule import Schedule
 
 __all__ = ["RangeTest", "exponential_range", "smoothed", "suggestions"]
 
+UNSTABLE_RISE = 0.25
+"""Training is unstable where the loss rises by this fraction of its decrease so far."""
+LEAST_PROGRESS = 0.5
+"""Fraction of the whole decrease before which a rise is only noise."""
 SLIDE_POINTS = 15
 SLIDE_CHANGE = 0.005
 """fast.ai's window and threshold: change of the loss from one point to the next."""
@@ -86,6 +90,8 @@ def smoothed(losses: Sequence[float], memory: float) -> list[float]:
 def suggestions(rates: Sequence[float], losses: Sequence[float]) -> dict[str, float]:
     """Rates to train with, from the smoothed losses of a range test; empty where the loss never fell.
 
+    Points after the first instability are ignored, see `num_stable`.
+
     ``valley`` and ``slide`` are those of fast.ai, see `valley` and `slide`. ``steepest``: where the loss
     falls fastest over the logarithm of the rate. ``minimum/10``: a tenth of the rate with the lowest loss. A
     ``slide`` that ends where the loss has not begun to fall is left out.
@@ -95,8 +101,10 @@ def suggestions(rates: Sequence[float], losses: Sequence[float]) -> dict[str, fl
     x, y = x[keep], y[keep]
     if len(y) < LEAST_POINTS or y[0] - y.min() < LEAST_FALL * abs(y[0]):
         return {}
+    stable = num_stable(y)
+    x, y = x[:stable], y[:stable]
     lowest = int(y.argmin())
-    start = max(float(np.median(y[: max(LEAST_POINTS, int(START * lowest))])), y[lowest])
+    start = plateau(y, lowest)
     begin = int(np.flatnonzero(y[: lowest + 1] >= start - FALLEN * (start - y[lowest]))[-1])
     found = {
         "valley": valley(y),
@@ -108,6 +116,46 @@ def suggestions(rates: Sequence[float], losses: Sequence[float]) -> dict[str, fl
         del found["slide"]
     chosen = {way: float(np.exp(x[place])) for way, place in found.items()}
     return chosen | {"minimum/10": chosen["minimum/10"] / 10}
+
+
+def num_stable(losses: np.ndarray) -> int:
+    """Return the number of points before the loss recovers from an instability.
+
+    A model that separates its training samples, such as a linear head on frozen features, fits them at any
+    rate: the loss rises where updates become too large, then falls to zero at rates far above. That second
+    decrease, which the moving average also spreads over many points, says nothing about a usable rate. The
+    point where the loss has risen is still counted. A curve that does not fall below its lowest loss before
+    the rise is left complete.
+
+    Args:
+        losses: smoothed losses in the order of rising rates, ``(n,)``.
+    """
+    before = num_before_decrease(int(losses.argmin()))
+    start = plateau(losses, int(losses.argmin()))
+    # The first losses are those of single batches: a low one is not a decrease.
+    lowest = np.minimum.accumulate(np.where(np.arange(len(losses)) < before, start, losses))
+    fall = start - lowest
+    risen = losses - lowest > UNSTABLE_RISE * fall
+    unstable = np.flatnonzero(risen & (fall > LEAST_PROGRESS * fall[-1]))
+    if not len(unstable) or losses.min() >= lowest[unstable[0]]:
+        return len(losses)
+    return int(unstable[0]) + 1
+
+
+def plateau(losses: np.ndarray, lowest: int) -> float:
+    """Return the loss before its decrease: the median of the first points on the way to the lowest.
+
+    Args:
+        losses: smoothed losses, ``(n,)``.
+        lowest: position of the lowest loss.
+    """
+    first = losses[: num_before_decrease(lowest)]
+    return max(float(np.median(first)), float(losses[lowest]))
+
+
+def num_before_decrease(lowest: int) -> int:
+    """Return the number of points that are taken for those before the decrease to the lowest loss."""
+    return min(max(LEAST_POINTS, int(START * lowest)), lowest + 1)
 
 
 def valley(losses: np.ndarray) -> int:

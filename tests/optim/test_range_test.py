@@ -104,6 +104,41 @@ def test_later_loss_decrease_gives_higher_learning_rates():
     assert all(high[way] > 10 * low[way] for way in low)
 
 
+def separable(peak: float) -> np.ndarray:
+    """A linear head on frozen features: down to 0.3, up to ``peak`` at 5e-2, then down to 0 at any rate."""
+    x = np.log10(RATES)
+    down = 1 - 0.7 / (1 + np.exp(-4 * (x - math.log10(5e-3))))
+    spike = (peak - 0.3) * np.exp(-((x - math.log10(5e-2)) ** 2) / 0.02)
+    return (down + spike) * np.where(x > math.log10(5e-2), np.exp(-3 * (x - math.log10(5e-2))), 1)
+
+
+@pytest.mark.parametrize("peak", [0.6, 1.0, 1.4])
+@pytest.mark.parametrize("memory", [0.0, 0.5])
+def test_decrease_after_an_instability_is_ignored(peak, memory):
+    """The lowest loss is at the highest rate, and the steepest fall is that after the instability."""
+    losses = np.array(smoothed(separable(peak), memory))
+    assert losses.argmin() == len(losses) - 1
+    assert RATES[np.gradient(losses, np.log(RATES)).argmin()] > 5e-2
+    found = suggestions(RATES, losses)
+    assert 1e-3 < found["steepest"] < 2e-2
+    assert found["minimum/10"] < 5e-3
+    assert found["valley"] < 5e-2
+
+
+@pytest.mark.parametrize("first", [0.3, 0.45])
+def test_low_first_batch_is_not_a_decrease(first):
+    """The rise to the plateau would count as an instability otherwise."""
+    losses = 1 - 0.99 / (1 + np.exp(-4 * (np.log10(RATES) - math.log10(5e-3))))
+    losses[0] = first
+    assert 1e-3 < suggestions(RATES, smoothed(losses, 0.9))["steepest"] < 5e-2
+
+
+def test_divergence_after_the_first_steps_gives_rates_of_these_steps():
+    """The median of the first five losses is above both losses up to the lowest."""
+    found = suggestions(RATES[:7], [1, 0.5, 2, 3, 4, 5, 6])
+    assert found["steepest"] <= RATES[1] and found["minimum/10"] == pytest.approx(RATES[1] / 10)
+
+
 def test_no_suggestion_when_the_loss_never_decreases():
     assert suggestions(RATES, np.full(101, 2.0)) == {}
     assert suggestions(RATES, np.linspace(2, 3, 101)) == {}
