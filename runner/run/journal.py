@@ -14,7 +14,7 @@ from typing import Any
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json
 
-__all__ = ["Journal", "Point", "add_rollback", "load_metrics", "lr_scale", "read_points", "read_rollbacks"]
+__all__ = ["Journal", "Point", "add_rollback", "load_metrics", "read_points", "read_rollbacks"]
 
 ROLLBACKS = "roll_backs.json"
 
@@ -44,11 +44,6 @@ def add_rollback(run: RunDir, reason: str, checkpoint: str | None, lr_factor: fl
         "time": round(time.time(), 3),
     }
     write_json(run.path / ROLLBACKS, [*read_rollbacks(run), entry], durable=True)
-
-
-def lr_scale(run: RunDir) -> float:
-    """Return the product of the learning-rate factors of all rollbacks, which scales the configured rate."""
-    return math.prod(float(entry["lr_factor"]) for entry in read_rollbacks(run))
 
 
 FLUSH_EVERY_S = 1.0

@@ -23,7 +23,6 @@ from runner.distributed.collectives import barrier
 from runner.distributed.fsdp_checkpoint import copy_weights
 from runner.distributed.hardware import ResolvedHardware, choose_hardware, describe_device
 from runner.distributed.heartbeat import Heartbeat
-from runner.distributed.lr_scaling import scaled
 from runner.distributed.prepare import prepare_model
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import BudgetSpent, UserError
@@ -46,6 +45,7 @@ from runner.training.batch_norm_samples import check_batch_norms, values_per_cha
 from runner.training.components import adapt_facts, make_data, make_model, make_task, resolve, task_class
 from runner.training.folds import write_predictions
 from runner.training.hardware_benchmark import hardware_by_measure
+from runner.training.learning_rate import LearningRate
 from runner.training.lr_finder import chosen_lr, find_lr, wants_finder, write_range_test
 from runner.training.resume_check import check_resume
 from runner.training.trainer import make_trainer
@@ -92,8 +92,7 @@ class Execution:
             write_text(run.config_path, to_yaml(self.config), durable=True)
             if version < FORMAT_VERSION:
                 write_status(run, format_version=FORMAT_VERSION)
-        if wants_finder(self.config) and not self.only_finds_lr:
-            self.take_found_lr()
+        self.learning_rate = self.decide_learning_rate()
         why = (
             self.measure_hardware() if self.config["hardware"].get("measure") and self.resumed is None else ""
         )
@@ -111,18 +110,22 @@ class Execution:
     def only_finds_lr(self) -> bool:
         return self.config["debug"]["kind"] == "find_lr"
 
-    def take_found_lr(self) -> None:
-        """Runs the learning-rate finder and writes its result into the run's config.
+    def decide_learning_rate(self) -> LearningRate:
+        """Decide the learning rate, by a range test for ``optimizer.lr=auto``.
 
-        A resumed run keeps it.
+        The result of the test is written into the run's config, so a resumed run keeps it.
         """
+        if not wants_finder(self.config) or self.only_finds_lr:
+            return LearningRate.of(self.config, self.data.batch_size, self.run)
         console.text("optimizer.lr=auto: running a learning-rate range test first.")
         test = self.find_lr()
-        rate = chosen_lr(test, self.config)
-        self.config = self.config | {"optimizer": self.config["optimizer"] | {"lr": rate}}
+        suggested = chosen_lr(test, self.config)
+        decided = LearningRate.of(self.config, self.data.batch_size, self.run, suggested)
+        self.config = decided.recorded_in(self.config)
         if self.process_info.is_first:
             write_text(self.run.config_path, to_yaml(self.config), durable=True)
-        console.text(f"optimizer.lr={rate:.3g}, found in {len(test.rates)} steps (plots/lr_finder.png).")
+        console.text(f"optimizer.lr={suggested:.3g}, found in {len(test.rates)} steps (plots/lr_finder.png).")
+        return decided
 
     def measure_hardware(self) -> str:
         """Writes the fastest measured settings into the run's config, replacing null. Returns the reason."""
@@ -158,7 +161,8 @@ class Execution:
             model, node, hardware.accelerator, hardware.channels_last, self.process_info.world_size
         )
         mark_groups(model, config.get("parameter_groups") or [])
-        task = make_task(scaled(config, self.data.batch_size), model)
+        # Not self.learning_rate: a range test and a benchmark build tasks from configs of their own.
+        task = make_task(LearningRate.of(config, self.data.batch_size).applied_to(config), model)
         task.channels_last, task.decode = hardware.channels_last, self.data.decode
         if hardware.compile:
             task.model.compile()
@@ -190,7 +194,13 @@ class Execution:
 
     def training_results(self) -> dict[str, Any]:
         trainer = make_trainer(
-            self.run, self.config, self.task, self.hardware, self.process_info, self.heartbeat
+            self.run,
+            self.config,
+            self.task,
+            self.hardware,
+            self.learning_rate,
+            self.process_info,
+            self.heartbeat,
         )
         trainer.callbacks.extend(self.callbacks)  # type: ignore[attr-defined]  # set in Lightning's __init__
         console.plan(self.run, self.config, self.data, self.task, self.hardware, self.resumed)

@@ -32,8 +32,8 @@ from runner.distributed.heartbeat import Heartbeat
 from runner.distributed.micro_batching import MicroBatching
 from runner.distributed.process_info import ProcessInfo
 from runner.run.directory import RunDir
-from runner.run.journal import lr_scale
 from runner.tasks.base import Task
+from runner.training.learning_rate import LearningRate
 
 __all__ = ["make_range_trainer", "make_trainer"]
 
@@ -99,6 +99,7 @@ def make_trainer(
     config: dict[str, Any],
     task: Task,
     hardware: ResolvedHardware,
+    learning_rate: LearningRate,
     process_info: ProcessInfo | None = None,
     heartbeat: Heartbeat | None = None,
 ) -> Trainer:
@@ -109,13 +110,16 @@ def make_trainer(
         config: the resolved config.
         task: the task to train.
         hardware: device and precision.
+        learning_rate: decided for this attempt.
         process_info: this process among the ranks; a single process when None.
         heartbeat: updated with the progress of the training.
     """
     process_info = process_info or ProcessInfo()
     return _factory(run, config, hardware, process_info, without_max_time(config["trainer"]))(
         logger=JournalLogger(run, writes=process_info.is_first),
-        callbacks=make_callbacks(config, task, heartbeat or Heartbeat.of(process_info), lr_scale(run)),
+        callbacks=make_callbacks(
+            config, task, heartbeat or Heartbeat.of(process_info), learning_rate.rollback_factor
+        ),
         plugins=[RunCheckpointIO(), ProcessInfoEnvironment(process_info)],
     )
 

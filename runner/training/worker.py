@@ -23,8 +23,9 @@ from runner.errors import NonFiniteLossError, RollBack
 from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir
 from runner.run.format import read_stored_config
-from runner.run.journal import add_rollback, lr_scale, read_rollbacks
+from runner.run.journal import add_rollback, read_rollbacks
 from runner.training.execution import Execution
+from runner.training.learning_rate import rollback_factor
 from runner.training.recording import StartMirror, log_file, recorded
 
 __all__ = ["execute"]
@@ -98,5 +99,6 @@ def roll_back(run: RunDir, error: RollBack, process_info: ProcessInfo) -> None:
     if process_info.is_first:
         add_rollback(run, str(error), None if target is None else target.file, error.lr_factor)
         start = "the beginning" if target is None else f"{target.file} (step {target.step})"
-        log.warning("%s Resuming from %s with %g times the learning rate.", error, start, lr_scale(run))
+        factor = rollback_factor(run)
+        log.warning("%s Resuming from %s with %g times the learning rate.", error, start, factor)
     barrier()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from distributed.ranks import points, trained
 
-from runner.distributed.lr_scaling import lr_factor, scaled
+from runner.run.directory import RunDir
+from runner.run.journal import add_rollback
+from runner.training.learning_rate import LearningRate, lr_factor
 
 
 @pytest.mark.parametrize(("rule", "factor"), [("none", 1.0), ("linear", 4.0), ("sqrt", 2.0)])
@@ -20,7 +22,27 @@ def test_given_learning_rate_stays_in_the_config() -> None:
         "data": {"batch_size": 64},
         "optimizer": {"lr": 0.1},
     }
-    assert scaled(config, 64)["optimizer"]["lr"] == 0.2 and config["optimizer"]["lr"] == 0.1
+    applied = LearningRate.of(config, 64).applied_to(config)
+    assert applied["optimizer"]["lr"] == 0.2 and config["optimizer"]["lr"] == 0.1
+
+
+def test_suggested_rate_is_recorded_before_scaling(tmp_path) -> None:
+    config = {
+        "hardware": {"lr_scaling": "linear", "reference_batch_size": 32},
+        "optimizer": {"lr": "auto", "weight_decay": 0.1},
+    }
+    run = RunDir(tmp_path)
+    for factor in (0.5, 0.25):
+        add_rollback(run, "the loss was nan", None, factor)
+    decided = LearningRate.of(config, 64, run, suggested=0.1)
+    assert decided == LearningRate(0.1, 2.0, 0.125)
+    assert decided.recorded_in(config)["optimizer"] == {"lr": 0.1, "weight_decay": 0.1}
+    assert decided.applied_to(config)["optimizer"] == {"lr": 0.2, "weight_decay": 0.1}
+
+
+def test_optimizer_without_a_learning_rate_is_unchanged() -> None:
+    config = {"hardware": {}, "optimizer": {"weight_decay": 0.1}}
+    assert LearningRate.of(config, 64).applied_to(config) is config
 
 
 def test_run_trains_at_the_scaled_rate(tmp_path) -> None:
