@@ -38,6 +38,8 @@ HIGHER = {
 }
 """Words in a metric's name that indicate whether a lower or a higher value is better."""
 
+STEP_LOSS, EPOCH_LOSS = "train/loss", "train/epoch_loss"
+
 
 def monitor_of(config: dict[str, Any]) -> tuple[str, Mode]:
     """Return the monitored metric, and whether a lower or a higher value of it is better.
@@ -197,6 +199,9 @@ def name_problems(
     if split not in ("val", "train") or not metric:
         text = f"{key}={name}: expected a metric of the validation or training split."
         return [Problem(key, text, "invalid_value", did_you_mean(name, valid))]
+    if name == STEP_LOSS and EPOCH_LOSS in valid:
+        text = f"{key}={name}: this is logged for single steps; expected a metric with one value per epoch."
+        return [Problem(key, text, "unknown_option", f"Use {key}={EPOCH_LOSS}, its mean over the epoch.")]
     # A subclass that does not declare its own metrics may log others than its base class.
     if "metric_modes" in vars(constructor) and not matches(name, valid):
         text = f"{key}={name}: {constructor.__name__} does not log it during training."

@@ -86,3 +86,13 @@ def test_regression_of_several_targets_is_monitored_by_the_standardised_loss() -
     assert monitor_of({"task": node, "data": {"target": ["a", "b"]}}) == ("val/loss", "min")
     assert monitor_of({"task": node, "data": {"target": "a"}}) == ("val/rmse", "min")
     assert monitor_of({"task": node | {"monitor": "val/r2/a"}, "data": {}}) == ("val/r2/a", "max")
+
+
+@pytest.mark.parametrize(
+    "words", [["task.monitor=train/loss"], ["scheduler=plateau", "scheduler.monitor=train/loss"]]
+)
+def test_loss_of_single_steps_cannot_be_monitored(words):
+    [found] = problems(*words)
+    key = words[-1].partition("=")[0]
+    assert (found.key, found.kind) == (key, "unknown_option")
+    assert "single steps" in found.message and f"{key}=train/epoch_loss" in found.suggestion

@@ -143,6 +143,15 @@ def test_numbers_that_are_not_finite_or_negative_are_rejected(key, value):
     assert check_config(compose(["model=mlp", "data=digits", f"{key}={value}"]))
 
 
+@pytest.mark.parametrize("value", ["inf", "nan"])
+@pytest.mark.parametrize("key", ["optimizer.lr", "optimizer.weight_decay", "regularization.weight_decay"])
+def test_number_that_is_not_finite_is_one_problem(key, value):
+    """Neither the optimizer nor the bounds of the key reject it a second time."""
+    [problem] = check_config(compose(["model=mlp", "data=digits", f"{key}={value}"]))
+    assert (problem.key, problem.kind) == (key, "out_of_bounds")
+    assert str(problem) == f"{key}={value}: expected a finite number."
+
+
 def test_list_with_an_infinite_number_is_rejected():
     problems = check_config(compose(["model=mlp", "data=digits", "optimizer.betas=[0.9,nan]"]))
     assert (problems[0].key, problems[0].kind) == ("optimizer.betas[1]", "out_of_bounds")

@@ -12,6 +12,7 @@ from runner.config.checks.arguments import check_value
 from runner.config.checks.constructors import data_constructor_problems
 from runner.config.checks.context import CheckContext
 from runner.config.checks.registry import CHECKS
+from runner.config.checks.trainer import non_finite_problems
 from runner.config.composition import Composition
 from runner.config.groups import GROUPS
 from runner.config.introspect import annotations_of
@@ -44,6 +45,9 @@ def check_config(composition: Composition) -> list[Problem]:
         for key, value in plain.items()
     }
     in_nodes = [problem for of_node in by_node.values() for problem in of_node]
+    # Before CHECKS, so that no constructor is tried with these values.
+    non_finite = {problem.key: problem for problem in non_finite_problems(plain)}
+    in_nodes = [*non_finite.values(), *(problem for problem in in_nodes if problem.key not in non_finite)]
     copies = copies_of_invalid_values(in_nodes, composition.config)
     context = CheckContext(composition, plain, in_nodes, frozenset({*composition.unreadable, *copies}))
     in_nodes = [problem for problem in in_nodes if not any(problem.concerns(copy) for copy in copies)]

@@ -15,7 +15,6 @@ Check = Callable[[CheckContext], list[Problem]]
 """Returns the problems that it finds. It is called after every node was checked against its constructor."""
 
 CHECKS: tuple[Check, ...] = (
-    trainer.non_finite_problems,
     trainer.trainer_problems,
     compatibility.compatibility_problems,
     compatibility.lr_range_problems,

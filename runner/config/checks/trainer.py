@@ -13,11 +13,15 @@ from runner.run.flatten import flatten
 __all__ = ["RESERVED", "non_finite_problems", "trainer_problems"]
 
 
-def non_finite_problems(context: CheckContext) -> list[Problem]:
-    """Return a problem for each number that is not finite."""
+def non_finite_problems(plain: dict[str, Any]) -> list[Problem]:
+    """Return a problem for each number in a config that is not finite.
+
+    Args:
+        plain: the config as plain containers.
+    """
     return [
         Problem(key, f"{key}={value}: expected a finite number.", "out_of_bounds")
-        for key, value in flatten(context.plain, lists="items")
+        for key, value in flatten(plain, lists="items")
         if isinstance(value, float) and not math.isfinite(value)
     ]
 
