@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.nn import functional
+from torch.utils.data import DataLoader
 
 from runner.callbacks import lightning_internals
 from runner.callbacks.batch_mix import BatchMix
+from runner.callbacks.feature_cost import FeatureProgress
 from runner.callbacks.lightning_internals import task_of
 from runner.callbacks.noise import InputNoise
 from runner.callbacks.range_test import RangeTestRecorder
@@ -24,7 +26,7 @@ from runner.errors import UserError
 from runner.models.head import head_modules
 from runner.report import console
 
-__all__ = ["FeatureCache"]
+__all__ = ["FeatureCache", "could_cache_views"]
 
 SPLITS = ("train", "val")
 RANGE_TEST_FEATURES = "features_of_range_test"
@@ -158,7 +160,13 @@ class FeatureCache:
             counts = " + ".join(str(len(split)) for split in self._splits.values())
             console.text(f"features of the frozen backbone, once: {counts} samples{views}")
             num_views = {name: self.views if name == "train" else 1 for name in self._splits}
-            self._fill({n: self._features(s.original, num_views[n]) for n, s in self._splits.items()})
+            batches = sum(
+                num_views[name] * len(self._loader(split.original)) for name, split in self._splits.items()
+            )
+            with FeatureProgress(batches) as progress:
+                self._fill(
+                    {n: self._features(s.original, num_views[n], progress) for n, s in self._splits.items()}
+                )
         if in_range_test:
             features = {name: (split.features, split.targets) for name, split in self._splits.items()}
             setattr(data, RANGE_TEST_FEATURES, {key: features})
@@ -176,20 +184,23 @@ class FeatureCache:
         for name, split in self._splits.items():
             split.features, split.targets = features[name]
 
-    def _features(self, split: Split, num_views: int) -> tuple[Tensor, Tensor]:
-        views = [self._view(split, view) for view in range(num_views)]
+    def _features(self, split: Split, num_views: int, progress: FeatureProgress) -> tuple[Tensor, Tensor]:
+        views = [self._view(split, view, progress) for view in range(num_views)]
         return torch.stack([features for features, _ in views]), views[0][1]
 
-    def _view(self, split: Split, view: int) -> tuple[Tensor, Tensor]:
+    def _loader(self, split: Split) -> DataLoader:
+        data = self.data
+        return make_loader(
+            split, data.eval_batch_size, seed=data.seed, num_workers=data.num_workers, rank=data.rank,
+            world_size=data.world_size,
+        )  # fmt: skip
+
+    def _view(self, split: Split, view: int, progress: FeatureProgress) -> tuple[Tensor, Tensor]:
         """Compute the features of one view, in the order of the split.
 
         Each rank computes its share; all ranks get the features of all samples.
         """
-        data = self.data
-        loader = make_loader(
-            split, data.eval_batch_size, seed=data.seed, num_workers=data.num_workers, rank=data.rank,
-            world_size=data.world_size,
-        )  # fmt: skip
+        loader = self._loader(split)
         if isinstance(loader.batch_sampler, EpochBatchSampler):
             loader.batch_sampler.set_epoch(view)
         positions = {int(index): position for position, index in enumerate(split.indices)}
@@ -207,6 +218,7 @@ class FeatureCache:
                     )
                 batch_positions = [positions[int(index)] for index in batch["index"]]
                 parts.append((batch_positions, features.cpu(), batch["targets"].cpu()))
+                progress.advance()
         gathered = [part for rank in all_gather(parts) for part in rank]
         order = torch.tensor([position for part in gathered for position in part[0]]).argsort()
         features = torch.cat([part[1] for part in gathered])[order]
@@ -255,6 +267,18 @@ class in_eval:
     def __exit__(self, *exception: Any) -> None:
         for module, mode in self.modes.items():
             module.training = mode
+
+
+def could_cache_views(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
+    """Return whether the training images are augmented and features of their views could be cached.
+
+    The model must be on the CPU.
+    """
+    if getattr(getattr(trainer, "datamodule", None), "augment", None) is None:
+        return False
+    callbacks = lightning_internals.callbacks_of(trainer)
+    in_range_test = any(isinstance(callback, RangeTestRecorder) for callback in callbacks)
+    return not in_range_test and obstacle_to(trainer, pl_module) is None
 
 
 def obstacle_to(trainer: pl.Trainer, pl_module: pl.LightningModule) -> str | None:

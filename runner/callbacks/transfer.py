@@ -10,13 +10,15 @@ from annotated_types import Ge, Gt, Le
 from torch import nn
 from torch.optim import Optimizer
 
-from runner.callbacks.feature_cache import FeatureCache
+from runner.callbacks.feature_cache import FeatureCache, could_cache_views
+from runner.callbacks.feature_cost import cost_message
 from runner.callbacks.frozen_modules import KeepInEval, batch_norms, frozen_modules
 from runner.callbacks.lightning_internals import task_of
 from runner.errors import UserError
 from runner.models.head import head_modules, split_parameters
 from runner.models.layer_groups import layer_groups
 from runner.optim.groups import set_lr_factor
+from runner.report import console
 
 __all__ = ["FineTune", "FrozenBackbone", "GradualUnfreezing"]
 
@@ -34,6 +36,7 @@ class FrozenBackbone(KeepInEval):
         super().__init__()
         self.cache_views = cache_views
         self._cache: FeatureCache | None = None
+        self._can_cache_views = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Freeze the backbone before the optimizer is built.
@@ -52,10 +55,14 @@ class FrozenBackbone(KeepInEval):
         self._cache = FeatureCache.for_training(trainer, pl_module, self.cache_views)
         if self._cache is not None:
             self._cache.prepare()
+        elif self.cache_views is None:
+            self._can_cache_views = could_cache_views(trainer, pl_module)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._cache is not None:
             self._cache.begin()
+        elif self._can_cache_views:
+            console.text(cost_message(trainer, pl_module))
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._end()

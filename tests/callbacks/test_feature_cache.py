@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from omegaconf import OmegaConf
 
-from runner.callbacks.feature_cache import backbone_digest
+from runner.callbacks.feature_cache import FeatureSplit, backbone_digest
 from runner.config.compose import compose
-from runner.errors import UserError
+from runner.errors import RunnerError, UserError
 from runner.launch.local import launch, prepare
 from runner.run.checkpoints import last_checkpoint
 from runner.run.directory import RunDir
@@ -76,6 +79,42 @@ REFUSED = [
 def test_invalid_cache_is_rejected(tmp_path, words, reason):
     with pytest.raises(UserError, match=reason):
         run(tmp_path, "refused", *words)
+
+
+def test_cost_of_augmented_features_is_printed_with_the_alternative(tmp_path, capsys):
+    """Timing a batch changes no weight, and a choice of the user is not commented on."""
+    hinted = run(tmp_path, "hinted", AUGMENT)
+    assert re.search(
+        r"transfer=frozen with augmentation: the backbone computes features in every epoch "
+        r"\(about [\d.]+ s each, [\d.]+ s in 3 epochs\); "
+        r"transfer.cache_views=3 computes 3 augmented views once \([\d.]+ s\)\n",
+        capsys.readouterr().out,
+    )
+    chosen = run(tmp_path, "chosen", AUGMENT, "transfer.cache_views=0")
+    assert "cache_views" not in capsys.readouterr().out
+    ours, theirs = weights(hinted), weights(chosen)
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
+def test_run_resumed_with_cached_views_equals_an_uninterrupted_one(tmp_path, monkeypatch):
+    words = [AUGMENT, "transfer.cache_views=2", "regularization.dropout=0.3", "checkpoint.every=10 steps"]
+    whole = run(tmp_path, "whole", *words)
+    read = FeatureSplit.__getitems__
+
+    def read_until_epoch_2(split: FeatureSplit, keys: Sequence[tuple[int, int]]) -> dict[str, Any]:
+        if keys[0][0] == 2:
+            raise RuntimeError("stopped on purpose")
+        return read(split, keys)
+
+    monkeypatch.setattr(FeatureSplit, "__getitems__", read_until_epoch_2)
+    with pytest.raises((RunnerError, RuntimeError), match="stopped on purpose"):
+        run(tmp_path, "stopped", *words)
+    monkeypatch.undo()
+    stopped = RunDir(tmp_path / "stopped")
+    assert 34 < last_checkpoint(stopped).step <= 68
+    launch(stopped)
+    ours, theirs = weights(stopped), weights(whole)
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
 
 
 def test_input_changes_disable_the_cache(tmp_path, capsys):
