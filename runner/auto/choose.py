@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.auto.rules import RULES, Choice
 from runner.auto.situation import Situation
+from runner.auto.starting_weights import starting_weights_line
 from runner.config.checks.check import check_config
 from runner.config.composition import Composition
 from runner.config.overrides import spell
@@ -54,7 +55,11 @@ def choose_automatically(composition: Composition, compose: Compose) -> Composit
     choices = apply_rules(situation)
     if not choices:
         return composition
-    return composed_with(choices, composition, compose)
+    chosen = composed_with(choices, composition, compose)
+    if chosen is not composition:
+        values = {choice.key: choice.value for choice in choices}
+        chosen.notes += filter(None, [starting_weights_line(replace(situation, chosen=values))])
+    return chosen
 
 
 def set_up(composition: Composition) -> Any:

@@ -212,7 +212,7 @@ def weights(situation: Situation) -> Iterator[Choice]:
     file = next((file for file in situation.weights if file.model == name), None)
     if file is None:
         return
-    yield Choice("weights", str(file.path), "starting from ImageNet weights")
+    yield Choice("weights", str(file.path), "a file of the model on this machine")
     if situation.task == "segmentation":
         yield Choice("transfer", "finetune", "the head first, then all layers")
         yield Choice("transfer.layer_decay", 0.8, "measured for segmentation")

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from runner.auto.choose import apply_rules
 from runner.auto.situation import Machine, Situation
+from runner.auto.starting_weights import starting_weights_line
 from runner.auto.weights import WeightsFile
 from runner.config.composition import Composition
 from runner.data.facts import Facts
@@ -166,3 +167,45 @@ def test_every_choice_has_a_reason() -> None:
         choices = apply_rules(situation)
         assert choices and all(choice.reason for choice in choices)
         assert len({choice.key for choice in choices}) == len(choices)
+
+
+def start_of(situation: Situation) -> str:
+    return starting_weights_line(replace(situation, chosen=chosen(situation)))
+
+
+def test_line_names_the_file_of_weights() -> None:
+    weights = (WeightsFile("resnet18", Path("weights/resnet18-f37072fd.pth")),)
+    line = start_of(images(375, 500, CPU, weights))
+    assert line == "starting from ImageNet weights (weights/resnet18-f37072fd.pth)"
+
+
+@pytest.mark.parametrize(
+    ("machine", "file"), [(CPU, "mobilenet_v2-7ebf99e0.pth"), (GPU, "resnet34-b627a593.pth")]
+)
+def test_line_states_which_file_to_download_and_its_folder(machine: Machine, file: str) -> None:
+    line = start_of(images(375, 500, machine))
+    assert line.startswith("starting from random weights: no ImageNet weights on this machine. Save https://")
+    assert line.endswith(f"/{file} to ./weights or to a folder in RUNNER_WEIGHTS")
+
+
+def test_line_states_why_weights_do_not_suit() -> None:
+    gray = images(375, 500)
+    gray = replace(gray, facts=replace(gray.facts, input_shape=(1, 224, 224)))
+    assert "need three channels, and the images have 1" in start_of(gray)
+    assert start_of(images(20, 300)) == (
+        "starting from random weights: images of 20 px gain nothing from ImageNet weights"
+    )
+    weights = (WeightsFile("resnet18", Path("weights/resnet18-f37072fd.pth")),)
+    composed = composition(chosen_groups=("model",), model="resnet50")
+    line = start_of(replace(images(375, 500, CPU, weights), composition=composed))
+    assert "model=resnet50 has no file of ImageNet weights on this machine (those of resnet18 exist)" in line
+    other = replace(images(375, 500), composition=composition(chosen_groups=("model",), model="small_cnn"))
+    assert start_of(other) == (
+        "starting from random weights: no ImageNet weights are looked for with model=small_cnn"
+    )
+
+
+def test_no_line_for_tables_and_explicit_starts() -> None:
+    assert start_of(table()) == ""
+    for key in ("weights", "pretrained", "transfer"):
+        assert start_of(replace(images(375, 500), composition=composition((key,)))) == ""
