@@ -76,6 +76,11 @@ class Facts:
         return math.prod(self.input_shape)
 
     @property
+    def num_numeric(self) -> int:
+        """Number of the features, the first ones, that hold numbers; the others are 0 or 1."""
+        return int(self.extra.get("num_numeric", self.in_features))
+
+    @property
     def image_size(self) -> int:
         return self.input_shape[-1]
 
@@ -99,7 +104,7 @@ class Facts:
     def common_names(cls) -> list[str]:
         """Returns the names of the facts that every data set provides."""
         fixed = [field.name for field in fields(cls) if field.name != "extra"]
-        return sorted({*fixed, "num_classes", "in_channels", "in_features", "image_size"})
+        return sorted({*fixed, "num_classes", "in_channels", "in_features", "num_numeric", "image_size"})
 
     def as_dict(self) -> dict[str, Any]:
         """Returns plain containers that can be serialized as JSON."""

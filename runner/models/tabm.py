@@ -76,6 +76,8 @@ class TabM(nn.Module):
         num_bins: bins of the embedding of each feature; 0 uses the features as they are.
         embed_dim: size of the embedding of each feature.
         dropout: dropout probability of hidden units.
+        num_embedded: the first features, which are embedded; None embeds all. A feature that is 0 or 1 gains
+            nothing from an embedding.
     """
 
     def __init__(
@@ -87,11 +89,16 @@ class TabM(nn.Module):
         num_bins: Annotated[int, Ge(0)] = 16,
         embed_dim: Annotated[int, Ge(1)] = 8,
         dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        num_embedded: Annotated[int, Ge(0)] | None = None,
     ) -> None:
         super().__init__()
         self.num_members = num_members
-        self.embedding = PiecewiseLinearEmbedding(in_features, num_bins, embed_dim) if num_bins else None
-        sizes = [in_features * (1 + (embed_dim if num_bins else 0)), *hidden_sizes]
+        self.num_embedded = in_features if num_embedded is None else min(num_embedded, in_features)
+        is_embedded = num_bins > 0 and self.num_embedded > 0
+        self.embedding = (
+            PiecewiseLinearEmbedding(self.num_embedded, num_bins, embed_dim) if is_embedded else None
+        )
+        sizes = [in_features + (self.num_embedded * embed_dim if is_embedded else 0), *hidden_sizes]
         self.layers = nn.ModuleList(
             MemberLinear(size, next_size, num_members, random_signs=index == 0)
             for index, (size, next_size) in enumerate(pairwise(sizes))
@@ -106,7 +113,7 @@ class TabM(nn.Module):
             inputs: training inputs, ``(N, F)``.
         """
         if self.embedding is not None:
-            inputs = inputs.flatten(1).float()
+            inputs = inputs.flatten(1)[:, : self.num_embedded].float()
             num_bins = self.embedding.lower.shape[1]
             self.embedding.set_edges(torch.quantile(inputs, torch.linspace(0, 1, num_bins + 1), 0).T)
 
@@ -114,7 +121,7 @@ class TabM(nn.Module):
         """``(N, …)`` → ``(N, M, num_classes)`` in training, ``(N, num_classes)`` in evaluation."""
         hidden = inputs.flatten(1)
         if self.embedding is not None:
-            hidden = torch.cat([hidden, self.embedding(hidden).flatten(1)], 1)
+            hidden = torch.cat([hidden, self.embedding(hidden[:, : self.num_embedded]).flatten(1)], 1)
         hidden = hidden[:, None].expand(-1, self.num_members, -1)
         for layer in self.layers:
             hidden = self.dropout(torch.relu(layer(hidden)))

@@ -26,6 +26,7 @@ KNOWN_FACTS = (
     "class_counts_of",
     "num_classes",
     "in_features",
+    "num_numeric",
 )
 
 

@@ -60,3 +60,12 @@ def test_each_member_has_its_own_loss() -> None:
     losses = [nn.functional.cross_entropy(rows[:, member], classes["targets"]) for member in range(4)]
     assert torch.allclose(step.loss, torch.stack(losses).mean())
     assert step.outputs["logits"].shape == (6, 2)
+
+
+def test_only_the_first_features_are_embedded() -> None:
+    model = TabM(5, 1, num_members=4, hidden_sizes=(8,), num_embedded=2, num_bins=4)
+    model.fit_inputs(torch.arange(50.0).reshape(10, 5))
+    assert model.embedding.lower.shape == (2, 4)
+    assert model.layers[0].weight.weight.shape == (8, 5 + 2 * 8)
+    assert model.eval()(torch.randn(7, 5)).shape == (7, 1)
+    assert TabM(5, 1, num_embedded=0).embedding is None, "only features that are 0 or 1"

@@ -77,7 +77,7 @@ class TableDataModule(DataModule):
         fitted: statistics of the training rows; available after ``setup`` or ``load_state_dict``.
     """
 
-    extra_facts = ("feature_names", "target_names", "target_mean", "target_std", "notes")
+    extra_facts = ("feature_names", "num_numeric", "target_names", "target_mean", "target_std", "notes")
 
     def __init__(
         self,
@@ -268,7 +268,12 @@ class TableDataModule(DataModule):
     def _facts(self, targets: Tensor) -> Facts:
         class_names, feature_names = self._fit.class_names, self._fit.encoder.feature_names
         classes = len(class_names)
-        extra = {"feature_names": feature_names, "target_names": self.layout.targets, "notes": self.notes}
+        extra = {
+            "feature_names": feature_names,
+            "num_numeric": len(self._fit.encoder.medians),
+            "target_names": self.layout.targets,
+            "notes": self.notes,
+        }
         return Facts(
             task="classification" if classes else "regression",
             input_shape=(len(feature_names),),
