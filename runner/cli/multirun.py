@@ -43,11 +43,35 @@ def multirun(overrides: list[str], experiment: str | None, config_dirs: list[str
     GlobalHydra.instance().clear()
     hydra = Hydra.create_main_hydra2("runner", create_config_search_path(str(package_conf())))
     try:
+        reject_foreign_code(hydra, lines)
         hydra.multirun(PRIMARY, job, lines)
     finally:
         GlobalHydra.instance().clear()
         print_outcome(folder)
     return 0
+
+
+def reject_foreign_code(hydra: Any, lines: list[str]) -> None:
+    """Check the node from which Hydra will construct its launcher, sweeper, callbacks and logging.
+
+    Args:
+        hydra: Hydra's instance.
+        lines: the overrides that it receives.
+
+    Raises:
+        ConfigError: the node refers to anything else.
+    """
+    from hydra.types import RunMode
+
+    from runner.config.checks.hydra_node import hydra_problems
+    from runner.config.compose import PRIMARY
+    from runner.config.overrides import parse_override
+    from runner.errors import ConfigError
+
+    config = hydra.compose_config(PRIMARY, lines, RunMode.MULTIRUN, with_log_configuration=False)
+    problems = hydra_problems(config, [parse_override(line) for line in lines])
+    if problems:
+        raise ConfigError(problems)
 
 
 def run_job(_config: Any, experiment: str | None, config_dirs: list[str]) -> float | None:

@@ -179,8 +179,8 @@ def choose_options(composition: Composition, file: Experiment | None, choosing: 
     except ConfigError as error:
         raise ConfigError([*composition.problems, *error.problems]) from error
     OmegaConf.set_struct(config, False)
+    composition.problems += hydra_problems(config, choosing)
     hydra = config.pop("hydra")
-    composition.problems += hydra_problems(hydra)
     composition.choices = {
         group: str(option)
         for group, option in hydra.runtime.choices.items()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from runner.errors import Problem
 
@@ -67,35 +70,162 @@ def below(key: str, names: tuple[str, ...]) -> bool:
     return any(key == name or key.startswith((f"{name}.", f"{name}@")) for name in names)
 
 
-HYDRA_MODULES = ("hydra.", "hydra_plugins.", "logging.", "colorlog.")
-
 CONSTRUCTORS = ("_target_", "()", "class")
 """Keys whose values are constructors: Hydra's, and those of ``logging.config``."""
 
+PLUGINS = "hydra_plugins"
+ALLOWED = frozenset({
+    "hydra._internal.core_plugins.basic_launcher.BasicLauncher",
+    "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
+    "hydra.experimental.callbacks.LogJobReturnCallback",
+    "hydra.experimental.callbacks.PickleJobInfoCallback",
+    f"{PLUGINS}.hydra_joblib_launcher.joblib_launcher.JoblibLauncher",
+    f"{PLUGINS}.hydra_submitit_launcher.submitit_launcher.LocalLauncher",
+    f"{PLUGINS}.hydra_submitit_launcher.submitit_launcher.SlurmLauncher",
+    f"{PLUGINS}.hydra_ray_launcher.ray_launcher.RayLauncher",
+    f"{PLUGINS}.hydra_rq_launcher.rq_launcher.RQLauncher",
+    f"{PLUGINS}.hydra_ax_sweeper.ax_sweeper.AxSweeper",
+    f"{PLUGINS}.hydra_nevergrad_sweeper.nevergrad_sweeper.NevergradSweeper",
+    f"{PLUGINS}.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper",
+    *(
+        f"optuna.samplers.{name}"
+        for name in (
+            "CmaEsSampler", "GridSampler", "MOTPESampler", "NSGAIISampler", "RandomSampler", "TPESampler"
+        )
+    ),
+    "colorlog.ColoredFormatter",
+    "logging.FileHandler",
+    "logging.Formatter",
+    "logging.NullHandler",
+    "logging.StreamHandler",
+    "logging.handlers.RotatingFileHandler",
+    "logging.handlers.TimedRotatingFileHandler",
+})  # fmt: skip
+"""The launchers, sweepers, callbacks and logging classes that Hydra's node may construct. A prefix such as
+``hydra.`` would include ``hydra.utils.instantiate``, which constructs anything."""
 
-def hydra_problems(hydra: DictConfig) -> list[Problem]:
-    """Return a problem for each target that belongs neither to Hydra nor to logging."""
-    node = OmegaConf.to_container(hydra, resolve=False)
+STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+"""Allowed references to Python objects; ``logging.config`` imports the module of any other."""
+
+KNOWN_LATER = frozenset({
+    "hydra.job.id", "hydra.job.name", "hydra.job.num", "hydra.job.override_dirname",
+    "hydra.runtime.output_dir", "hydra.sweep.subdir",
+})  # fmt: skip
+"""Keys that Hydra sets when a job starts."""
+
+MAX_DEPTH, MAX_NODES = 16, 10_000
+
+
+def hydra_problems(config: DictConfig, typed: Iterable[Override] = ()) -> list[Problem]:
+    """Return a problem for everything in Hydra's node that could run foreign code.
+
+    The values are inspected after their interpolations are resolved, because ``${oc.create:…}`` and
+    references to other parts of the config may contain constructors.
+
+    Args:
+        config: a composed config with its ``hydra`` node.
+        typed: the overrides of the command line, which may set environment variables.
+    """
+    inspection = Inspection()
+    inspection.inspect(config, "hydra", "hydra")
+    return [*inspection.problems, *environment_problems(config, typed)]
+
+
+def environment_problems(config: DictConfig, typed: Iterable[Override]) -> list[Problem]:
+    """Return a problem for each environment variable that a config file would set."""
+    key = "hydra.job.env_set"
+    names: set[str] = set()
+    for override in typed:
+        parent, _, name = override.key_or_group.rpartition(".")
+        value = override.value()
+        if parent == key:
+            names.add(name)
+        elif override.key_or_group == key and isinstance(value, dict):
+            names |= set(map(str, value))
     return [
         Problem(
-            key,
-            f"{key}={target!r} is not allowed: Hydra's node may only refer to Hydra, its plug-ins and "
-            "logging.",
+            f"{key}.{name}",
+            f"{key}.{name} is set by a config file: environment variables can allow packages and run code.",
             "not_allowed",
+            f"Set it with the command: +{key}.{name}=VALUE.",
         )
-        for key, target in constructors(node, "hydra")
-        if not isinstance(target, str) or not target.startswith(HYDRA_MODULES)
+        for name in OmegaConf.select(config, key, default={})
+        if str(name) not in names
     ]
 
 
-def constructors(node: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Yield ``(dotted key, value)`` for each constructor in plain containers."""
-    if isinstance(node, dict):
-        for name, value in node.items():
-            if name in CONSTRUCTORS:
-                yield f"{key}.{name}", value
-            else:
-                yield from constructors(value, f"{key}.{name}")
-    elif isinstance(node, list):
-        for position, value in enumerate(node):
-            yield from constructors(value, f"{key}[{position}]")
+class Inspection:
+    """A walk through Hydra's node.
+
+    Attributes:
+        problems: the problems found so far.
+    """
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.num_nodes = 0
+
+    def inspect(self, parent: DictConfig | ListConfig, name: Any, key: str, depth: int = 0) -> None:
+        """Inspect a child of a container, after resolving it.
+
+        Args:
+            parent: the container.
+            name: key or position of the child.
+            key: dotted key of the child.
+            depth: number of containers above.
+        """
+        self.num_nodes += 1
+        if depth > MAX_DEPTH or self.num_nodes > MAX_NODES:
+            if not any(problem.kind == "too_large" for problem in self.problems):
+                message = f"{key} is nested too deeply or refers to itself."
+                self.problems.append(Problem(key, message, "too_large"))
+            return
+        if OmegaConf.is_missing(parent, name):
+            return
+        try:
+            value = parent[name]
+        except (OmegaConfBaseException, RecursionError) as error:
+            self.unresolved(parent, name, key, error)
+            return
+        if isinstance(value, dict | list):  # of a resolver
+            value = OmegaConf.create(value)
+        if isinstance(value, DictConfig | ListConfig):
+            children = value if isinstance(value, DictConfig) else range(len(value))
+            for child in [] if value._is_none() else children:
+                below = f"{key}.{child}" if isinstance(value, DictConfig) else f"{key}[{child}]"
+                self.inspect(value, child, below, depth + 1)
+        is_text = isinstance(value, str)
+        is_foreign = name in CONSTRUCTORS and not (is_text and value in ALLOWED)
+        if is_foreign or (is_text and "://" in value[:6] and value not in STREAMS):
+            self.reject(key, value)
+
+    def unresolved(self, parent: DictConfig | ListConfig, name: Any, key: str, error: Exception) -> None:
+        """Reject an interpolation that fails, unless it refers to what Hydra sets when a job starts."""
+        text = str(OmegaConf.to_container(parent, resolve=False)[name])  # type: ignore[index,call-overload]
+        references = REFERENCE.findall(text)
+        is_scalar = all(is_known_later(parent, reference) for reference in references)
+        if name in CONSTRUCTORS or not is_scalar or "${" in REFERENCE.sub("", text):
+            reason = " ".join(str(error).split()) or type(error).__name__
+            message = f"{key}={text!r} cannot be resolved before the runs start: {reason}"
+            self.problems.append(Problem(key, message, "not_allowed"))
+
+    def reject(self, key: str, value: Any) -> None:
+        text = (
+            f"{key}={value!r} is not allowed: Hydra's node may only refer to Hydra's launchers, sweepers and "
+            "callbacks, and to handlers and formatters of logging."
+        )
+        self.problems.append(Problem(key, text, "not_allowed"))
+
+
+def is_known_later(node: DictConfig | ListConfig, reference: str) -> bool:
+    """Return whether a reference is a scalar of the config, or one that Hydra sets when a job starts."""
+    if reference.startswith("now:") or reference.replace("hydra:", "hydra.", 1) in KNOWN_LATER:
+        return True
+    try:
+        value = None if ":" in reference else OmegaConf.select(node._get_root(), reference)
+    except OmegaConfBaseException:
+        return False
+    return isinstance(value, str | int | float)
+
+
+REFERENCE = re.compile(r"\$\{([^{}]*)\}")
