@@ -7,11 +7,14 @@ import re
 from argparse import Action, ArgumentParser
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from runner.cli import completion
 from runner.errors import UserError
 from runner.suggest import SYNONYMS, nearest
+
+if TYPE_CHECKING:
+    from runner.config.composition import Composition
 
 __all__ = [
     "VerbParser",
@@ -21,6 +24,7 @@ __all__ = [
     "add_root",
     "add_run",
     "allow_packages",
+    "reject_misspelled",
     "set_completer",
     "split_experiment",
 ]
@@ -152,6 +156,21 @@ def data_overrides(path: str, others: list[str]) -> list[str]:
     overrides = [f"{key}={spell(value)}" for key, _, value in pairs]
     print(f"{' '.join(overrides)}: {detected.reason}", file=sys.stderr)
     return overrides
+
+
+def reject_misspelled(compose: Callable[[], Composition]) -> None:
+    """Reject misspelled names before torch and Lightning are imported, which takes several seconds.
+
+    Processes of a group started by torchrun or srun compose later, in one of them.
+
+    Raises:
+        ConfigError: contains all misspelled names.
+    """
+    from runner.cli.group import in_group
+    from runner.config.checks.spelling import reject_misspelled as reject
+
+    if not in_group():
+        reject(compose())
 
 
 def add_allow_package(parser: ArgumentParser) -> None:

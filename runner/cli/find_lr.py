@@ -24,17 +24,19 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run the verb; return the exit code."""
-    from runner.cli.arguments import allow_packages, split_experiment
-    from runner.config.checks.check import check
-    from runner.launch.local import launch, prepare
-    from runner.launch.node_rendezvous import reject_nodes
+    from runner.cli.arguments import allow_packages, reject_misspelled, split_experiment
     from runner.launch.run_config import compose_with_paths
-    from runner.report import console
 
     allow_packages(args.allow_package)
     experiment, overrides = split_experiment(args.overrides)
     composition = compose_with_paths([*overrides, "debug.kind=find_lr"], experiment, args.config_dir)
+    reject_misspelled(lambda: composition)
     composition.config.debug.kind = "find_lr"  # overrides the debug node of an experiment
+    from runner.config.checks.check import check
+    from runner.launch.local import launch, prepare
+    from runner.launch.node_rendezvous import reject_nodes
+    from runner.report import console
+
     check(composition)
     reject_nodes(composition.config, "runner find-lr")
     directory = prepare(composition, ["runner", *args.words])

@@ -10,7 +10,7 @@ from runner.errors import UserError
 if TYPE_CHECKING:
     from runner.distributed.process_info import ProcessInfo
 
-__all__ = ["is_first", "reject_in_group"]
+__all__ = ["in_group", "is_first", "reject_in_group"]
 
 SIGNS = ("TORCHELASTIC_RUN_ID", "SLURM_STEP_NUM_TASKS", "MASTER_PORT")
 
@@ -37,7 +37,12 @@ def reject_in_group(command: str) -> None:
     )
 
 
+def in_group() -> bool:
+    """Return whether torchrun or srun may have started this process."""
+    return any(name in os.environ for name in SIGNS)
+
+
 def _process_info() -> ProcessInfo:
     from runner.distributed.process_info import ProcessInfo
 
-    return ProcessInfo.here() if any(name in os.environ for name in SIGNS) else ProcessInfo()
+    return ProcessInfo.here() if in_group() else ProcessInfo()

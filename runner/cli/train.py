@@ -53,12 +53,15 @@ def run(args: Namespace) -> int:
 
         reject_in_group("runner train -m")
         return multirun(overrides, experiment, args.config_dir)
-    from runner.cli.execution import execute
+    from runner.cli.arguments import reject_misspelled
     from runner.launch.run_config import compose_with_paths
-    from runner.launch.start import prepare_run
 
     def compose(chosen: Sequence[str]) -> Composition:
         return compose_with_paths([*chosen, *overrides], experiment, args.config_dir)
+
+    reject_misspelled(lambda: compose(()))
+    from runner.cli.execution import execute
+    from runner.launch.start import prepare_run
 
     run = prepare_run(compose, ["runner", *args.words])
     return 0 if run is None else execute(run)

@@ -46,8 +46,11 @@ def run(args: Namespace) -> int:
         return 0
     composition = _compose(args)
     if args.action == "check":
-        from runner.config.checks.check import check
+        from runner.cli.arguments import reject_misspelled
         from runner.config.groups import GROUPS
+
+        reject_misspelled(lambda: composition)
+        from runner.config.checks.check import check
 
         check(composition)
         choices = [(group, composition.choices.get(group)) for group in GROUPS]
