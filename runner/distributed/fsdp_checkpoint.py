@@ -2,8 +2,8 @@
 
 ``rest.pt`` holds everything that is not sharded, with a key for each sharded tensor. Nothing in the folder is
 executed as code: tensors and ``rest.pt`` are loaded weights-only, the shard metadata by an unpickler with an
-allow-list of classes. (The default planner of torch 2.15 unpickles without restrictions: for an entry that
-the metadata declare as bytes, it calls ``torch.load(weights_only=False)``.)
+allow-list of classes, and entries that are not tensors are rejected. (The default planner of torch 2.15 calls
+``torch.load(weights_only=False)`` for an entry that the metadata declare as bytes.)
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Any
 import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
-from torch.distributed.checkpoint.metadata import StorageMeta, TensorStorageMetadata
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner
+from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
@@ -46,7 +47,7 @@ ALLOWED_CLASSES = {
     ("torch.distributed.checkpoint.metadata", name)
     for name in (
         "Metadata", "MetadataIndex", "TensorStorageMetadata", "TensorProperties", "ChunkStorageMetadata",
-        "BytesStorageMetadata", "StorageMeta", "_MEM_FORMAT_ENCODING",
+        "StorageMeta", "_MEM_FORMAT_ENCODING",
     )
 } | {
     ("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
@@ -185,7 +186,7 @@ def read_weights(path: Path, saved: dict[str, Any], module: nn.Module) -> None:
             targets[value.removeprefix(SHARDED)] = state[name]
         else:
             state[name].copy_(value)
-    dcp.load(targets, storage_reader=Reader(path))
+    load_tensors(path, targets)
 
 
 def read_optimizer(path: Path, saved: dict[str, Any], optimizer: Any, module: nn.Module) -> None:
@@ -199,7 +200,48 @@ def read_optimizer(path: Path, saved: dict[str, Any], optimizer: Any, module: nn
     """
     targets: dict[str, Tensor] = {}
     fill_optimizer(optimizer, saved, dict(module.named_parameters()), targets)
-    dcp.load(targets, storage_reader=Reader(path))
+    load_tensors(path, targets)
+
+
+def load_tensors(path: Path, targets: dict[str, Tensor], **options: Any) -> None:
+    """Read tensors from the shards.
+
+    Args:
+        path: the checkpoint folder.
+        targets: the tensors to fill, by key.
+        **options: of ``dcp.load``.
+
+    Raises:
+        CheckpointError: an entry is missing, is not a tensor, or has another shape.
+    """
+    reader = Reader(path)
+    entries = reader.read_metadata().state_dict_metadata
+    for key, target in targets.items():
+        entry = entries.get(key)
+        if not isinstance(entry, TensorStorageMetadata):
+            kind = "missing" if entry is None else f"a {type(entry).__name__}, not a tensor"
+            raise CheckpointError(f"{path}: the entry {key!r} is {kind}.")
+        if entry.size != target.shape:
+            raise CheckpointError(
+                f"{path}: the entry {key!r} has the shape {list(entry.size)}, expected {list(target.shape)}."
+            )
+    try:
+        dcp.load(targets, storage_reader=reader, planner=TensorPlanner(), **options)
+    except (dcp.api.CheckpointException, OSError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise CheckpointError(f"{path}: the shards cannot be read: {reason}") from error
+
+
+class TensorPlanner(DefaultLoadPlanner):
+    """Reads tensors only."""
+
+    def load_bytes(self, read_item: Any, value: Any) -> None:
+        """Reject an entry of bytes, which the base class would unpickle.
+
+        Raises:
+            CheckpointError: always.
+        """
+        raise CheckpointError(f"the entry {read_item.storage_index.fqn!r} is not a tensor.")
 
 
 def fill_optimizer(
@@ -247,8 +289,8 @@ def read_whole(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: the checkpoint is corrupt.
     """
-    rest, reader = read_rest(path), Reader(path)
-    entries = reader.read_metadata().state_dict_metadata
+    rest = read_rest(path)
+    entries = Reader(path).read_metadata().state_dict_metadata
     tensors = {
         key: torch.empty(entry.size, dtype=entry.properties.dtype)
         for key, entry in entries.items()
@@ -256,7 +298,7 @@ def read_whole(path: Path) -> dict[str, Any]:
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch 2.15 warns of reading in a single process
-        dcp.load(tensors, storage_reader=reader, no_dist=True)
+        load_tensors(path, tensors, no_dist=True)
     whole = with_sharded(rest, tensors.__getitem__)
     whole["optimizer_states"] = [by_index(state) for state in whole["optimizer_states"]]
     return whole
@@ -327,14 +369,20 @@ class Reader(dcp.FileSystemReader):
         """Read the shard metadata.
 
         Raises:
-            CheckpointError: the file cannot be read, or names a class that is not allowed.
+            CheckpointError: the file cannot be read, names a class that is not allowed, or refers to a file
+                outside the folder.
         """
         path = self._get_metadata_path(kwargs.get("rank"))
         try:
             with open(path, "rb") as file:
                 metadata = AllowListUnpickler(file).load()
-        except (OSError, EOFError, AttributeError, pickle.UnpicklingError) as error:
+        except (OSError, EOFError, AttributeError, ValueError, pickle.UnpicklingError) as error:
             raise CheckpointError(f"{path}: the shard metadata cannot be read: {error}") from error
+        if not isinstance(metadata, Metadata):
+            raise CheckpointError(f"{path}: holds a {type(metadata).__name__}, not the metadata of shards.")
+        for entry in (metadata.storage_data or {}).values():
+            if Path(entry.relative_path).name != entry.relative_path:
+                raise CheckpointError(f"{path}: refers to {entry.relative_path!r} outside the checkpoint.")
         metadata.storage_meta = metadata.storage_meta or StorageMeta()
         metadata.storage_meta.load_id = self.load_id
         return metadata

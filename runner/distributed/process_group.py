@@ -13,7 +13,7 @@ from runner.distributed.failure import Failure, first_failure, read_failures, wr
 from runner.distributed.heartbeat import heartbeat_path
 from runner.distributed.parent_death import die_with_parent
 from runner.distributed.process_info import ProcessInfo
-from runner.distributed.rank_rendezvous import set_master_env
+from runner.distributed.rank_rendezvous import prepare_store
 from runner.errors import (
     ControlSignal,
     Interrupted,
@@ -54,7 +54,7 @@ def process_group_member(run: RunDir, process_info: ProcessInfo) -> Iterator[Non
         return
     if process_info.started_by != "srun":  # SLURM itself ends the remaining processes of a step
         die_with_parent()
-    set_master_env(process_info)
+    prepare_store(process_info)
     run.logs.mkdir(exist_ok=True)
     if not process_info.is_first:
         redirect_output_to_log(run, process_info)

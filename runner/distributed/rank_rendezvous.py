@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.distributed.process_info import ProcessInfo, master_of_step
+from runner.distributed.store import LOOPBACK, interface_of, is_loopback, serve_store
 from runner.errors import ControlSignal, RunFailedError, RunnerError
 from runner.run.directory import RunDir
 
 if TYPE_CHECKING:  # torch is imported only if there are several ranks
     from torch.distributed import TCPStore
 
-__all__ = ["broadcast_decision", "set_master_env"]
+__all__ = ["broadcast_decision", "prepare_store"]
 
 KEY = "runner/run"
 AGENT_STORE = "TORCHELASTIC_USE_AGENT_STORE"
@@ -30,6 +31,9 @@ READ_WAIT_S = 20.0
 
 _stores: list[TCPStore] = []
 """Kept open until the process ends, since other ranks may read the decision later than rank 0 continues."""
+
+_served: dict[tuple[str, str], TCPStore] = {}
+"""The store of this process by address and port."""
 
 
 def broadcast_decision(
@@ -94,6 +98,28 @@ def wait_for_readers(store: TCPStore, process_info: ProcessInfo) -> None:
         time.sleep(0.05)
 
 
+def prepare_store(process_info: ProcessInfo) -> None:
+    """Serve the store of the process group on rank 0, so that PyTorch does not serve it on all interfaces.
+
+    Collectives of a single machine use the loopback interface.
+    """
+    set_master_env(process_info)
+    if process_info.num_nodes == 1 or is_loopback(os.environ["MASTER_ADDR"]):
+        os.environ.update(interface_of(LOOPBACK))
+    if os.environ.get(AGENT_STORE) != "True":
+        if process_info.is_first:
+            serve_for_ranks(process_info)
+        os.environ[AGENT_STORE] = "True"  # every rank connects as a client (torch 2.15)
+
+
+def serve_for_ranks(process_info: ProcessInfo) -> TCPStore:
+    """Serve the store at MASTER_ADDR and MASTER_PORT, once per process."""
+    key = (os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"])
+    if key not in _served:
+        _served[key] = serve_store(key[0], int(key[1]), WAIT_S, process_info.num_nodes == 1)
+    return _served[key]
+
+
 def set_master_env(process_info: ProcessInfo) -> None:
     """Set MASTER_ADDR and MASTER_PORT if the launcher has not set them."""
     if process_info.started_by == "srun":
@@ -132,12 +158,12 @@ def open_store(process_info: ProcessInfo) -> TCPStore:
 
     if process_info.started_by == "srun":
         set_master_env(process_info)
-    serves = process_info.is_first and os.environ.get(AGENT_STORE) != "True"
+    if process_info.is_first and os.environ.get(AGENT_STORE) != "True":
+        return serve_for_ranks(process_info)
     return TCPStore(
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),
-        is_master=serves,
+        is_master=False,
         timeout=timedelta(seconds=WAIT_S),
         wait_for_workers=False,
-        multi_tenant=True,
     )

@@ -3,8 +3,8 @@
 Usage: ``python -m runner.launch.agent RUN_DIR NUM_WORKERS MAX_RESTARTS WORKER``.
 
 Equivalent to ``torchrun --standalone --nproc-per-node … --max-restarts … -m runner.launch.rank_worker
-RUN_DIR``, except that the agent logs to ``logs/agent.log`` and records the rank that failed first in a file
-in the same folder.
+RUN_DIR``, except that the rendezvous of a single machine listens on the loopback interface only, and that the
+agent logs to ``logs/agent.log`` and records the rank that failed first in a file in the same folder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from typing import Any
 
 from runner.distributed.failure import Failure, write_failure
 from runner.distributed.heartbeat import heartbeat_path, stack_path
+from runner.distributed.loopback_rendezvous import BACKEND, register_loopback
 from runner.distributed.parent_death import die_with_parent
+from runner.distributed.store import LOOPBACK, interface_of
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 
@@ -48,7 +50,7 @@ def agent_arguments(
         worker: module that each worker executes.
         nodes: for runs on several machines: ``num_nodes``, ``endpoint``, ``address``, ``wait_s``.
     """
-    rendezvous = ["--standalone"]
+    rendezvous = [f"--rdzv-backend={BACKEND}", f"--rdzv-id={run.name}"]
     if nodes:
         rendezvous = [
             f"--nnodes={nodes['num_nodes']}",
@@ -83,7 +85,9 @@ def main(argv: list[str]) -> int:
     run = RunDir(Path(path).absolute())
     run.logs.mkdir(exist_ok=True)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(num_workers))))
-    # torch 2.15 shares the TCP store of the rendezvous with the process group. After a restart, gloo then
+    if nodes is None:
+        os.environ.update(interface_of(LOOPBACK))
+    # torch 2.15 shares the TCP store of its rendezvous with the process group. After a restart, gloo then
     # reads the addresses of the previous attempt: "connectFullMesh … Connection refused".
     os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
 
@@ -93,6 +97,7 @@ def main(argv: list[str]) -> int:
     from torch.distributed.run import parse_args
     from torch.distributed.run import run as run_agent
 
+    register_loopback()
     write_log(log_path(run, nodes))
     try:
         arguments = agent_arguments(run, int(num_workers), int(max_restarts), worker, nodes)

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,15 +14,16 @@ from typing import Any
 from runner.config.schema import Launcher
 from runner.distributed.failure import Failure, clear_failures, first_failure, read_failures
 from runner.distributed.heartbeat import read_heartbeats
+from runner.distributed.store import interface_of
 from runner.errors import ConfigError, Interrupted, OutOfTime, Problem, Pruned, RunFailedError, UserError
 from runner.launch.node_rendezvous import (
     READY,
     STOP,
     NodeRendezvous,
-    interface_of,
     join_rendezvous,
     num_nodes,
 )
+from runner.run.child_process import SAFE_PATH, module_command
 from runner.run.directory import RunDir
 from runner.run.state import RunState
 from runner.run.status import read_status, write_status
@@ -130,20 +130,14 @@ def start_agent(
     run: RunDir, config: Mapping[str, Any], worker: str, rendezvous: NodeRendezvous | None
 ) -> subprocess.Popen[bytes]:
     workers, restarts = num_workers(config["hardware"]), Launcher(**config["launcher"]).max_restarts
-    command = [
-        sys.executable,
-        "-m",
-        "runner.launch.agent",
-        str(run.path),
-        str(workers),
-        str(restarts),
-        worker,
-    ]
+    command = module_command("runner.launch.agent", str(run.path), str(workers), str(restarts), worker)
     if rendezvous is not None:
         os.environ.update(interface_of(rendezvous.address))
         shared = ("num_nodes", "endpoint", "address", "wait_s")
         command.append(json.dumps({name: getattr(rendezvous, name) for name in shared}))
-    return subprocess.Popen(command, start_new_session=True)  # Ctrl-C is forwarded by this process
+    return subprocess.Popen(
+        command, env=os.environ | SAFE_PATH, start_new_session=True
+    )  # Ctrl-C is forwarded by this process
 
 
 @contextmanager

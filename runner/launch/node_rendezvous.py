@@ -7,7 +7,6 @@ directory on a shared disk; the agents of all machines use the same store for th
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import time
 from collections.abc import Callable, Mapping
@@ -16,10 +15,11 @@ from datetime import timedelta
 from typing import Any
 
 from runner.config.schema import Launcher
+from runner.distributed.store import serve_store
 from runner.errors import ConfigError, ControlSignal, Problem, RunFailedError, RunnerError, UserError
 from runner.run.directory import RunDir
 
-__all__ = ["NodeRendezvous", "interface_of", "join_rendezvous", "num_nodes", "reject_nodes"]
+__all__ = ["NodeRendezvous", "join_rendezvous", "num_nodes", "reject_nodes"]
 
 RUN, READY, STOP, LEFT = "runner/run", "runner/ready", "runner/stop", "runner/left"
 LEAVE_TIMEOUT_S = 20.0
@@ -155,9 +155,11 @@ def connect(endpoint: str, nodes: int, wait_s: float) -> NodeRendezvous:
     first = can_serve(host, int(port))
     try:
         address = host if first else first_contact(host, int(port), wait_s)
-        store = TCPStore(
-            host, int(port), is_master=first, timeout=timedelta(seconds=wait_s), wait_for_workers=False
-        )
+        if first:
+            store = serve_store(host, int(port), wait_s, is_single_machine=False)
+        else:
+            timeout = timedelta(seconds=wait_s)
+            store = TCPStore(host, int(port), is_master=False, timeout=timeout, wait_for_workers=False)
     except (RuntimeError, OSError) as error:
         raise RunFailedError(
             f"launcher.rendezvous={endpoint}: no response within {wait_s:.0f} s. Is the same command running "
@@ -205,20 +207,3 @@ def first_contact(host: str, port: int, wait_s: float) -> str:
             if time.monotonic() > until:
                 raise
             time.sleep(0.5)
-
-
-def interface_of(address: str) -> dict[str, str]:
-    """Return environment variables that set the network interface of collectives.
-
-    Values that the user has set are kept.
-
-    Args:
-        address: IP address of the interface on this machine.
-    """
-    import psutil
-
-    names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
-    for name, addresses in psutil.net_if_addrs().items():
-        if any(entry.address == address for entry in addresses):
-            return {variable: os.environ.get(variable, name) for variable in names}
-    return {}

@@ -9,10 +9,10 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
-from runner.launch.node_rendezvous import interface_of
+from runner.distributed.store import interface_of
+from runner.run.child_process import SAFE_PATH, module_command
 
 __all__ = ["RankActor"]
 
@@ -53,12 +53,12 @@ class RankActor:
         """
         with open(log, "ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-u", "-m", module, path],
+                module_command(module, path, unbuffered=True),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 cwd=folder if Path(folder).is_dir() else None,
-                env=os.environ | interface_of(node_address()) | environment,
+                env=os.environ | SAFE_PATH | interface_of(node_address()) | environment,
                 start_new_session=True,
             )
 

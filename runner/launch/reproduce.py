@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from omegaconf import OmegaConf
 from runner.config.diff import Change
 from runner.config.plain import to_plain, to_yaml
 from runner.errors import RunFailedError, UserError
+from runner.run.child_process import SAFE_PATH, module_command
 from runner.run.directory import PATHS_FROM, RunDir, root_of
 from runner.run.files import write_json, write_text
 from runner.run.format import read_stored_config
@@ -105,7 +105,7 @@ def run_with_code(run: RunDir, tree: Path) -> None:
         RunFailedError: the run did not finish; its own output contains the reason.
     """
     path = os.pathsep.join(filter(None, [str(tree), os.environ.get("PYTHONPATH")]))
-    environment = os.environ | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}
-    code = subprocess.call([sys.executable, "-m", "runner", "resume", str(run.path)], env=environment)
+    environment = os.environ | SAFE_PATH | {"PYTHONPATH": path}
+    code = subprocess.call(module_command("runner", "resume", str(run.path)), env=environment)
     if code:
         raise RunFailedError(f"the old code exited with code {code}; see {run.logs / 'rank0.log'}.")

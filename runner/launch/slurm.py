@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -180,7 +181,7 @@ def make_executor(folder: Path) -> Any:
     os.environ["SUBMITIT_PREEMPT_SIGNAL"] = "USR1"  # for the job
     import submitit
 
-    return submitit.SlurmExecutor(folder=folder, python=sys.executable)
+    return submitit.SlurmExecutor(folder=folder, python=f"{shlex.quote(sys.executable)} -P")
 
 
 def sbatch_message(error: Exception) -> str:

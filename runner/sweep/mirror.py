@@ -19,6 +19,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from runner.config.tracking import Tracking
+from runner.run.child_process import module_command
 from runner.run.directory import REPEATS, RunDir
 from runner.sweep.directory import SweepDir
 from runner.sweep.mlflow_parent import ParentRun
@@ -48,7 +49,7 @@ def start_mirror(sweep: SweepDir, settings: Tracking) -> subprocess.Popen[bytes]
         return None
     with open(sweep.logs / "tracking.log", "ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "runner.sweep.mirror", str(sweep.path)],
+            module_command("runner.sweep.mirror", str(sweep.path)),
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from runner.config.tracking import Tracking
+from runner.run.child_process import module_command
 from runner.run.directory import RunDir
 from runner.run.status import read_status
 from runner.tracking.metric_tail import read_state
@@ -105,7 +105,7 @@ def start(run: RunDir | str | Path, config: Mapping[str, Any] | None) -> MirrorP
     if not settings.enabled:
         return MirrorProcess(run, settings)
     path = str(run.path.absolute())
-    command = [sys.executable, "-m", "runner.tracking.sidecar", path, "--worker", str(os.getpid())]
+    command = module_command("runner.tracking.sidecar", path, "--worker", str(os.getpid()))
     environment = {key: value for key, value in os.environ.items() if key not in RANK_VARIABLES}
     environment |= {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     try:

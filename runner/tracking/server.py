@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -15,6 +14,7 @@ import urllib.request
 from contextlib import suppress
 
 from runner.errors import RunnerError
+from runner.run.child_process import SAFE_PATH, module_command
 from runner.tracking.store import artifact_root, make_store, use_environment
 
 __all__ = ["HOST", "Server", "free_port", "is_free"]
@@ -45,7 +45,7 @@ class Server:
             stdout=self._output,
             stderr=subprocess.STDOUT,
             # MLflow 3.17 otherwise starts job consumers: 51 s instead of 13 s until it is ready.
-            env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            env=os.environ | SAFE_PATH | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             start_new_session=True,  # Ctrl-C is handled by this process, which calls `stop`
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - only calls prctl
         )
@@ -100,11 +100,11 @@ class Server:
 
 def command(uri: str, root: str, port: int) -> list[str]:
     artifacts = artifact_root(uri, root)
-    return [
-        sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
+    return module_command(
+        "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1",
         "--backend-store-uri", uri, "--artifacts-destination", str(artifacts),
         "--uvicorn-opts", "--log-level warning",
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def is_free(port: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from runner.distributed.failure import Failure, write_failure
@@ -199,6 +201,28 @@ def test_hung_rank_is_reported_with_its_stack(tmp_path) -> None:
     said = (tmp_path / "hung.out").read_text()
     assert "rank 1" in said and "hangs" in said and "step 20" in said and "fall_asleep" in said
     assert "rank 1" in read_status(run).reason and not processes_on(run)
+
+
+def listening_addresses(process: subprocess.Popen) -> set[str]:
+    """Return the addresses at which a process and its descendants accept connections."""
+    parent = psutil.Process(process.pid)
+    addresses = set()
+    for one in [parent, *parent.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            addresses |= {item.laddr.ip for item in one.net_connections() if item.status == "LISTEN"}
+    return addresses
+
+
+@pytest.mark.slow
+def test_no_port_is_open_to_other_machines(tmp_path) -> None:
+    process = start(tmp_path, "closed", "data=digits", "hardware=cpu_ddp", "trainer.max_epochs=3")
+    addresses = set()
+    while process.poll() is None:
+        with contextlib.suppress(psutil.Error):
+            addresses |= listening_addresses(process)
+        time.sleep(0.02)
+    assert process.returncode == 0, (tmp_path / "closed.out").read_text()
+    assert addresses == {"127.0.0.1"}, "at least the store of the ranks was seen"
 
 
 @pytest.mark.slow

@@ -164,6 +164,7 @@ class Inspection:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.num_nodes = 0
+        self.is_too_large = False
 
     def inspect(self, parent: DictConfig | ListConfig, name: Any, key: str, depth: int = 0) -> None:
         """Inspect a child of a container, after resolving it.
@@ -176,9 +177,10 @@ class Inspection:
         """
         self.num_nodes += 1
         if depth > MAX_DEPTH or self.num_nodes > MAX_NODES:
-            if not any(problem.kind == "too_large" for problem in self.problems):
+            if not self.is_too_large:
                 message = f"{key} is nested too deeply or refers to itself."
-                self.problems.append(Problem(key, message, "too_large"))
+                self.problems.append(Problem(key, message, "out_of_bounds"))
+            self.is_too_large = True
             return
         if OmegaConf.is_missing(parent, name):
             return
@@ -190,9 +192,9 @@ class Inspection:
         if isinstance(value, dict | list):  # of a resolver
             value = OmegaConf.create(value)
         if isinstance(value, DictConfig | ListConfig):
-            children = value if isinstance(value, DictConfig) else range(len(value))
+            children: Iterable[Any] = value if isinstance(value, DictConfig) else range(len(value))
             for child in [] if value._is_none() else children:
-                below = f"{key}.{child}" if isinstance(value, DictConfig) else f"{key}[{child}]"
+                below = f"{key}.{child!s}" if isinstance(value, DictConfig) else f"{key}[{child}]"
                 self.inspect(value, child, below, depth + 1)
         is_text = isinstance(value, str)
         is_foreign = name in CONSTRUCTORS and not (is_text and value in ALLOWED)
@@ -201,7 +203,7 @@ class Inspection:
 
     def unresolved(self, parent: DictConfig | ListConfig, name: Any, key: str, error: Exception) -> None:
         """Reject an interpolation that fails, unless it refers to what Hydra sets when a job starts."""
-        text = str(OmegaConf.to_container(parent, resolve=False)[name])  # type: ignore[index,call-overload]
+        text = str(OmegaConf.to_container(parent, resolve=False)[name])  # type: ignore[index]
         references = REFERENCE.findall(text)
         is_scalar = all(is_known_later(parent, reference) for reference in references)
         if name in CONSTRUCTORS or not is_scalar or "${" in REFERENCE.sub("", text):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import RunFailedError
+from runner.run.child_process import module_command
 from runner.sweep.executors.child_processes import Child, fork_child
 from runner.sweep.executors.file_channel import Mailbox
 from runner.sweep.executors.socket_channel import CONTINUE, PRUNE, JsonLines
@@ -57,7 +58,7 @@ class Pool:
                 self._process = fork_server(theirs, output.fileno())
             else:  # this process may have started threads, so it cannot be forked safely
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "runner.sweep.executors.fork_server", str(theirs.fileno())],
+                    module_command("runner.sweep.executors.fork_server", str(theirs.fileno())),
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,

@@ -65,7 +65,7 @@ def test_node_that_contains_itself_is_rejected() -> None:
 
 def test_node_that_is_nested_deeply_is_rejected() -> None:
     text = f"hydra: {'{a: ' * 20}1{'}' * 20}"
-    assert [kind for _, kind in problems_of(text)] == ["too_large"]
+    assert [kind for _, kind in problems_of(text)] == ["out_of_bounds"]
 
 
 def test_files_named_by_the_job_are_allowed() -> None:
