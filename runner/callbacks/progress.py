@@ -52,6 +52,11 @@ class TimeLeft:
         self._validation_s += seconds
         self._validations += 1
 
+    @property
+    def validation_s(self) -> float | None:
+        """The mean time of a validation in seconds; None before the first."""
+        return self._validation_s / self._validations if self._validations else None
+
     def estimate_s(
         self, trainer: Trainer, batch: int, train_s: float = 0.0, train_batches: int = 0
     ) -> float | None:
@@ -70,8 +75,7 @@ class TimeLeft:
         if timed == 0 or left is None:
             return None
         batch_s = (self._train_s + train_s) / timed
-        validation_s = self._validation_s / self._validations if self._validations else 0.0
-        return batch_s * left + validation_s * validations_left(trainer, left)
+        return batch_s * left + (self.validation_s or 0.0) * validations_left(trainer, left)
 
 
 def batches_left(trainer: Trainer, batch: int) -> float | None:
@@ -214,9 +218,14 @@ class Progress(pl.callbacks.ProgressBar):
         self._next_draw = 0.0
         self._batch = 0
         self._first_batch: int | None = None
-        self._epoch_start = self._stage_start = time.monotonic()
+        self._epoch_start = self._stage_start = self._last_batch = time.monotonic()
         self._validation_s = 0.0
         self._ended_epoch: tuple[int, float] | None = None
+
+    @property
+    def validation_s(self) -> float | None:
+        """The mean time of a validation in seconds; None before the first."""
+        return self._time_left.validation_s
 
     def enable(self) -> None:
         self._enabled = True
@@ -237,6 +246,7 @@ class Progress(pl.callbacks.ProgressBar):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._print_ended_epoch(trainer, pl_module)
         self._epoch_start, self._validation_s = time.monotonic(), 0.0
+        self._last_batch = self._epoch_start
         self._batch, self._first_batch = 0, None
         self._next_draw = self._epoch_start + (DRAW_EVERY_S if self._bar else LINE_EVERY_S)
 
@@ -246,7 +256,7 @@ class Progress(pl.callbacks.ProgressBar):
         if self._first_batch is None:
             self._first_batch = batch_idx  # not 0 if the run was resumed within an epoch
         self._batch = batch_idx + 1
-        if time.monotonic() >= self._next_draw:
+        if self._is_due():
             self._draw_training(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -280,7 +290,7 @@ class Progress(pl.callbacks.ProgressBar):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if self._bar and time.monotonic() >= self._next_draw:
+        if self._is_due():
             batches = f"validating {batch_idx + 1}/{sum(trainer.num_val_batches)}"
             if trainer.state.fn == "fit":
                 self._draw_training(trainer, pl_module, batches)
@@ -296,7 +306,7 @@ class Progress(pl.callbacks.ProgressBar):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if self._bar and time.monotonic() >= self._next_draw:
+        if self._is_due():
             batches = f"testing {batch_idx + 1}/{sum(trainer.num_test_batches)}"
             self._draw_evaluation(batches, batch_idx + 1, trainer.num_test_batches)
 
@@ -331,19 +341,31 @@ class Progress(pl.callbacks.ProgressBar):
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _begin_stage(self, alone: bool) -> None:
-        self._stage_start = time.monotonic()
+        self._stage_start = self._last_batch = time.monotonic()
         if alone:
             self._start()
+            self._next_draw = self._stage_start + (DRAW_EVERY_S if self._bar else LINE_EVERY_S)
+
+    def _is_due(self) -> bool:
+        """Return whether to draw. A line is due if the next batch would end after the interval."""
+        now = time.monotonic()
+        batch_s, self._last_batch = now - self._last_batch, now
+        return now + (0.0 if self._bar else batch_s) > self._next_draw
 
     def _end_stage(self, verb: str, batches: list[int | float], seconds: float) -> None:
         self._stop()
         self._print(f"{verb} {sum(batches):.0f} batches in {duration(seconds)}")
 
     def _draw_evaluation(self, batches: str, done: int, totals: list[int | float]) -> None:
-        self._next_draw = time.monotonic() + DRAW_EVERY_S
+        self._next_draw = time.monotonic() + (DRAW_EVERY_S if self._bar else LINE_EVERY_S)
         total = sum(totals)
+        fraction = done / total if math.isfinite(total) and total > 0 else None
         if self._bar is not None:
-            self._bar.show("", done / total if math.isfinite(total) and total > 0 else None, batches)
+            self._bar.show("", fraction, batches)
+        else:
+            seconds = time.monotonic() - self._stage_start
+            left = eta_text(seconds * (1 / fraction - 1)) if fraction else ""
+            self._print("  ".join(part for part in (batches, left) if part))
 
     def _draw_training(self, trainer: Trainer, pl_module: LightningModule, validating: str = "") -> None:
         now = time.monotonic()

@@ -50,7 +50,13 @@ def chosen_name(run: RunState, config: Mapping[str, Any], group: str) -> str:
 
 
 def plan(
-    run: RunDir, config: dict[str, Any], data: Any, task: Any, hardware: ResolvedHardware, resumed: Any
+    run: RunDir,
+    config: dict[str, Any],
+    data: Any,
+    task: Any,
+    hardware: ResolvedHardware,
+    resumed: Any,
+    steps: str = "",
 ) -> None:
     """Print the plan of a run: task, model, data and device.
 
@@ -61,6 +67,7 @@ def plan(
         task: the task with its model.
         hardware: the chosen device and precision.
         resumed: the checkpoint that training resumes from, if any.
+        steps: number of steps and their estimated duration.
     """
     if not is_main_process():
         return
@@ -80,6 +87,7 @@ def plan(
         "model": f"{chosen_name(state, config, 'model')}, {count(total)} parameters{trained}",
         "data": f"{facts.name}: {splits} samples of {'×'.join(map(str, facts.input_shape))}{classes}",
         "device": f"{describe_device(hardware.accelerator)}, {precision}{layout}",
+        "steps": steps or None,
         "run": short_path(run.path),
     }
     if hardware.reasons:

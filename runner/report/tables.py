@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from textwrap import shorten
 from typing import Any
 
@@ -12,10 +14,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from runner.errors import RunnerError
 from runner.report.baselines import baseline_rows
 from runner.report.comparison import compare_table
 from runner.report.format import Shown, aligned, duration, number, with_std
 from runner.report.summary import Summary, bare_metrics
+from runner.run.checkpoints import Checkpoint, sort_by_metric
 from runner.run.folds import finished_folds, has_folds
 
 __all__ = [
@@ -95,7 +99,8 @@ def lowest_of_classes(metrics: Mapping[str, float]) -> dict[str, float]:
 def _best_note(best: Mapping[str, Any], seconds: float | None) -> str:
     notes = []
     if best.get("step") is not None:
-        value = f" ({best['monitor']} {number(best.get('value'))})" if best.get("monitor") else ""
+        is_measured = best.get("monitor") and best.get("value") is not None
+        value = f" ({best['monitor']} {number(best['value'])})" if is_measured else ""
         notes.append(f"best checkpoint: step {best['step']}, epoch {best.get('epoch', 0) + 1}{value}")
     if seconds is not None:
         notes.append(f"took {duration(seconds)}")
@@ -128,7 +133,7 @@ def _outcome(summary: Summary) -> str:
         )
     headline = summary.headline
     if not headline:
-        return "-"
+        return _progress(summary) if summary.status.state == "running" else "-"
     return f"{headline[0]} {with_std(headline[1], summary.std_of(headline[0]))}"
 
 
@@ -142,7 +147,19 @@ def _epoch(summary: Summary) -> str:
     return f"{done}/{planned}" if planned and planned > 0 else str(done)
 
 
+def _progress(summary: Summary) -> str:
+    """Format the step of a running run, and its best monitored value so far."""
+    measured: list[Checkpoint] = []
+    with suppress(RunnerError):
+        measured = sort_by_metric(summary.checkpoints)
+    step = f"step {summary.status.step:,}"
+    return f"{step}, {measured[0].monitor} {number(measured[0].value)}" if measured else step
+
+
 def _time(summary: Summary) -> str:
+    status = summary.status
+    if status.state == "running" and status.started_at:
+        return duration(time.time() - status.started_at)
     return "-" if summary.seconds is None else duration(summary.seconds)
 
 

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
@@ -57,23 +57,43 @@ def release_space(run: RunDir) -> None:
 
 
 TOUCH_INTERVAL_S = 30
+PROGRESS_INTERVAL_S = 5
 
 
 @contextmanager
-def keep_status_fresh(run: RunDir, interval_s: float = TOUCH_INTERVAL_S) -> Iterator[None]:
-    """Touch the run's status file regularly while the context is active.
+def keep_status_fresh(
+    run: RunDir,
+    interval_s: float = TOUCH_INTERVAL_S,
+    progress: Callable[[], dict[str, int]] | None = None,
+    progress_interval_s: float = PROGRESS_INTERVAL_S,
+) -> Iterator[None]:
+    """Touch the run's status file regularly while the context is active, and update its progress.
 
     On another machine, `read_status` reports a run as lost if its status has not been touched for
     `LOST_AFTER_S`, so that ``resume=auto`` continues it there.
+
+    Args:
+        run: the run.
+        interval_s: time between two touches in seconds.
+        progress: returns ``step`` and ``epoch``; they are written when they have changed.
+        progress_interval_s: time between two calls of ``progress`` in seconds.
     """
     ended = threading.Event()
+    wait_s = interval_s if progress is None else min(interval_s, progress_interval_s)
 
-    def touch() -> None:
-        while not ended.wait(interval_s):
-            with suppress(OSError):  # a temporarily unavailable file system must not end the run
-                os.utime(run.status_path)
+    def refresh() -> None:
+        written, touched = None, time.monotonic()
+        while not ended.wait(wait_s):
+            reached = progress() if progress is not None else None
+            with suppress(OSError, UserError):  # an unavailable file system must not end the run
+                if reached is not None and reached != written and any(reached.values()):
+                    write_status(run, **reached)
+                    written, touched = reached, time.monotonic()
+                elif time.monotonic() - touched >= interval_s - wait_s / 2:
+                    os.utime(run.status_path)
+                    touched = time.monotonic()
 
-    thread = threading.Thread(target=touch, name="status", daemon=True)
+    thread = threading.Thread(target=refresh, name="status", daemon=True)
     thread.start()
     try:
         yield
@@ -257,6 +277,15 @@ def write_status(run: RunDir, **changes: Any) -> Status:
     Returns:
         The new status.
     """
+    with _write_lock:
+        return _write_status(run, changes)
+
+
+_write_lock = threading.Lock()
+"""Protects reading and writing the status against the thread of `keep_status_fresh`."""
+
+
+def _write_status(run: RunDir, changes: dict[str, Any]) -> Status:
     status = read_status(run)
     if changes.get("state") == "running" and "attempt" not in changes:
         pid = os.getpid()

@@ -14,7 +14,9 @@ from torch import Tensor
 
 from runner.baselines.compute import run_baselines
 from runner.callbacks.checkpoint_io import RunCheckpointIO
+from runner.callbacks.lightning_internals import callbacks_of
 from runner.callbacks.metrics_logger import JournalLogger
+from runner.callbacks.progress import Progress
 from runner.config.checks.environment import check_batch_division
 from runner.config.plain import to_yaml
 from runner.data.base import DataModule
@@ -33,6 +35,7 @@ from runner.optim.range_test import RangeTest
 from runner.report import console
 from runner.report.baselines import best_baseline
 from runner.report.figures import draw_figures
+from runner.report.format import duration
 from runner.run.checkpoints import best_checkpoint, last_checkpoint
 from runner.run.directory import RunDir, absolute_paths, is_fold, is_trial
 from runner.run.files import read_json, write_json, write_text
@@ -48,6 +51,7 @@ from runner.training.hardware_benchmark import hardware_by_measure
 from runner.training.learning_rate import LearningRate
 from runner.training.lr_finder import chosen_lr, find_lr, wants_finder, write_range_test
 from runner.training.resume_check import check_resume
+from runner.training.time_estimate import describe_steps
 from runner.training.trainer import make_trainer
 
 __all__ = ["Execution", "check_trained"]
@@ -203,7 +207,9 @@ class Execution:
             self.heartbeat,
         )
         trainer.callbacks.extend(self.callbacks)  # type: ignore[attr-defined]  # set in Lightning's __init__
-        console.plan(self.run, self.config, self.data, self.task, self.hardware, self.resumed)
+        console.plan(
+            self.run, self.config, self.data, self.task, self.hardware, self.resumed, self.steps_text()
+        )
         if self.process_info.is_first:
             record_worker(
                 self.run,
@@ -228,6 +234,17 @@ class Execution:
                 draw_figures(self.run, self.task, self.data)
         journal_of(trainer).close()
         return results
+
+    def steps_text(self) -> str:
+        """Returns the number of steps and, unless other runs are waiting, their estimated duration.
+
+        With ``transfer`` the cost depends on which layers are frozen; its callbacks report it.
+        """
+        is_part = is_trial(self.run) or is_fold(self.run) or self.config["debug"]["kind"] is not None
+        is_timed = not is_part and not self.config.get("transfer")
+        task, hardware = (self.task, self.hardware) if is_timed else (None, None)
+        done = 0 if self.resumed is None else self.resumed.step
+        return describe_steps(self.config, self.data, task, hardware, done)
 
     @property
     def compares_baselines(self) -> bool:
@@ -256,6 +273,7 @@ class Execution:
         except BudgetSpent as error:
             self.stopped = str(error)
             console.text(self.stopped)
+            console.text(evaluation_cost(trainer, self.data))
         except BaseException:
             with suppress(OSError):  # on a full disk, the original error must be reported
                 journal_of(trainer).close()
@@ -292,6 +310,17 @@ def training_inputs(data: DataModule, num_most: int = 10_000) -> Tensor:
     batch = split.__getitems__([(0, index) for index in spread(len(split), num_most)])
     inputs: Tensor = data.normalize(batch["inputs"])
     return inputs
+
+
+def evaluation_cost(trainer: Trainer, data: DataModule) -> str | None:
+    """Returns a line with the cost of the final evaluation, judged by the validations of this attempt."""
+    sizes = {split: len(data.splits.get(split, ())) for split in ("val", "test")}
+    seconds = next((c.validation_s for c in callbacks_of(trainer) if isinstance(c, Progress)), None)
+    if not seconds or not sizes["val"]:
+        return None
+    samples = " and ".join(f"{size:,} {split}" for split, size in sizes.items() if size)
+    expected = duration(seconds * (1 + sizes["test"] / sizes["val"]))
+    return f"The best checkpoint is evaluated on {samples} samples, which takes about {expected}."
 
 
 def journal_of(trainer: Trainer) -> JournalLogger:

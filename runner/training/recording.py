@@ -72,9 +72,11 @@ def recorded(
         UserError: another process on this machine has started to execute the run.
     """
 
+    def progress() -> dict[str, int]:
+        return {"step": heartbeat.step, "epoch": heartbeat.epoch} if heartbeat.step else {}
+
     def ended(state: str, reason: str) -> None:
-        reached = {"step": heartbeat.step, "epoch": heartbeat.epoch} if heartbeat.step else {}
-        write_status(run, state=state, reason=reason, **reached)
+        write_status(run, state=state, reason=reason, **progress())
 
     reject_running(run, elsewhere=False)  # two processes must not write to the same directory
     reserve_space(run)
@@ -84,7 +86,7 @@ def recorded(
     if start_mirror is not None and not is_fold(run):  # the parent run mirrors its folds
         mirror = start_mirror(run, plain_config(config))
     try:
-        with keep_status_fresh(run):
+        with keep_status_fresh(run, progress=progress):
             yield
         results = read_json(run.results_path)
         ended_early = {"reason": results["stopped"]} if results.get("stopped") else {}

@@ -171,3 +171,22 @@ def test_progress_can_be_disabled():
     progress.enable()
     progress.print("shown", 1)
     assert lines(console) == ["shown 1"]
+
+
+def test_long_evaluations_report_intermediate_progress(monkeypatch):
+    monkeypatch.setattr("runner.callbacks.progress.LINE_EVERY_S", 0.0)
+    console = plain_console()
+    trainer, task = train(console, max_epochs=1)
+    assert any(re.match(r"epoch 1/1  validating 2/4", line) for line in lines(console))
+    trainer.test(task, loader(), verbose=False)
+    assert any(re.match(r"testing 2/4  eta ", line) for line in lines(console))
+
+
+def test_a_line_is_due_if_the_next_batch_would_exceed_the_interval(monkeypatch):
+    progress, now = Progress(console=plain_console()), [0.0]
+    monkeypatch.setattr("runner.callbacks.progress.time.monotonic", lambda: now[0])
+    progress._last_batch, progress._next_draw = 0.0, 30.0
+    now[0] = 20.0
+    assert progress._is_due()  # the next batch of 20 s would end after 40 s
+    now[0] = 21.0
+    assert not progress._is_due()

@@ -76,3 +76,18 @@ def test_run_without_updates_for_minutes_is_lost(tmp_path):
     os.utime(run.status_path, (0, 0))
     time.sleep(0.05)
     assert run.status_path.stat().st_mtime == 0  # after the block the file is not updated
+
+
+def test_the_progress_of_a_running_run_is_recorded(tmp_path):
+    run = RunDir.create(tmp_path, "r")
+    write_status(run, state="running")
+    reached = {}
+    with keep_status_fresh(run, progress=lambda: dict(reached), progress_interval_s=0.01):
+        time.sleep(0.05)
+        assert read_status(run).step == 0
+        reached.update(step=12, epoch=3)
+        wait_for(lambda: read_status(run).step == 12, timeout_s=10, interval_s=0.01)
+        assert (read_status(run).epoch, read_status(run).attempt) == (3, 1)
+        written_at = run.status_path.stat().st_mtime_ns
+        time.sleep(0.05)
+        assert run.status_path.stat().st_mtime_ns == written_at  # nothing has changed
