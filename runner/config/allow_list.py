@@ -72,6 +72,9 @@ applies. ``torchmetrics`` metrics that load a network (FID, LPIPS, BERTScore …
 
 TOPS = frozenset(package.partition(".")[0] for package in PARTS)
 
+NO_CODE = frozenset({"conf", "data", "datasets", "mlruns", "multirun", "outputs", "runs", "weights"})
+"""Folders of the working directory that hold what others may have made, even if it looks like a package."""
+
 Locate = Callable[[str], Any]
 
 
@@ -99,17 +102,36 @@ def why_not_imported(target: str) -> str | None:
 def is_module_of_user(name: str) -> bool:
     """Return whether a module is the user's own.
 
-    It is if it is a file in the working directory that does not shadow another module.
+    It is if it is a file in the working directory, or in a package there, that does not shadow another
+    module. Folders without ``__init__.py`` are no packages: they may hold data, or runs of others.
     """
     top = name.partition(".")[0]
-    if top in sys.stdlib_module_names or top in TOPS:
+    if top in sys.stdlib_module_names or top in TOPS or top in NO_CODE:
         return False
     here = PathFinder.find_spec(top, [os.getcwd()])
-    if here is None:
+    if here is None or not is_regular(name, here):
         return False
     elsewhere = PathFinder.find_spec(top, [folder for folder in sys.path if not is_here(folder)])
     loaded = getattr(sys.modules.get(top), "__spec__", None)
     return all(other is None or same_file(other, here) for other in (elsewhere, loaded))
+
+
+def is_regular(name: str, spec: ModuleSpec) -> bool:
+    """Return whether all folders of a dotted name are packages with ``__init__.py``.
+
+    Args:
+        name: dotted name of a module, or of an attribute of it.
+        spec: the spec of its first part.
+    """
+    path = spec.submodule_search_locations
+    for part in name.split(".")[1:]:
+        if path is None or spec.origin is None:
+            break
+        inner = PathFinder.find_spec(part, list(path))
+        if inner is None:  # an attribute
+            break
+        spec, path = inner, inner.submodule_search_locations
+    return spec.origin is not None
 
 
 def same_file(spec: ModuleSpec, other: ModuleSpec) -> bool:
@@ -222,8 +244,8 @@ def rejection(target: str, reason: str, near: str | None = None) -> ConfigError:
     allowed = (
         "A config may refer to models, layers, losses, optimizers, transforms, metrics and callbacks of "
         "torch, torchvision, torchmetrics, timm, segmentation-models-pytorch and Lightning, runner's own "
-        "components, and your own code in a file of the working directory. `--allow-package NAME` allows "
-        "another package."
+        "components, and your own code in a file of the working directory or in a package with __init__.py "
+        "there. `--allow-package NAME` allows another package."
     )
     return ConfigError(
         Problem("_target_", text, "not_allowed", f"Did you mean {near!r}?" if near else allowed)

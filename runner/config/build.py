@@ -12,6 +12,7 @@ import traceback
 from typing import Any
 
 from runner.config.allow_list import ENVIRONMENT, find_targets, is_module_of_user, resolve_target
+from runner.config.forbidden_arguments import forbidden_arguments
 from runner.errors import ConfigError, Problem
 
 __all__ = ["ENVIRONMENT", "HYDRA_KEYS", "build", "find_targets", "resolve_target"]
@@ -34,8 +35,10 @@ def build(node: Any, /, **extra: Any) -> Any:
     Raises:
         ConfigError: a target is not allowed, or a constructor raised a ValueError, TypeError or KeyError.
     """
-    for _, inner in find_targets(node):
-        resolve_target(inner["_target_"])
+    for key, inner in find_targets(node):
+        problems = forbidden_arguments(resolve_target(inner["_target_"]), inner)
+        if problems:
+            raise ConfigError([problem.within(key) if key else problem for problem in problems])
     return construct(node, extra)
 
 

@@ -256,6 +256,38 @@ def test_code_in_the_working_directory_is_user_code(here: Path) -> None:
             resolve_target(foreign)
 
 
+def test_package_in_the_working_directory_is_user_code(here: Path) -> None:
+    (here / "project" / "parts").mkdir(parents=True)
+    for folder in (here / "project", here / "project" / "parts"):
+        (folder / "__init__.py").touch()
+    (here / "project" / "parts" / "nets.py").write_text("class Net: pass\n")
+    assert resolve_target("project.parts.nets.Net").__name__ == "Net"
+
+
+MARKER = "from pathlib import Path\nPath('marker').touch()\nclass Net: pass\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "packages"),
+    [
+        ("photos/evil", []),
+        ("photos/evil", ["photos/evil"]),
+        ("project/photos", ["project"]),
+        ("runs/received", ["runs", "runs/received"]),
+        ("data/photos", ["data", "data/photos"]),
+        ("conf", ["conf"]),
+    ],
+)
+def test_folders_of_data_and_runs_hold_no_user_code(here: Path, folder: str, packages: list[str]) -> None:
+    (here / folder).mkdir(parents=True)
+    (here / folder / "nets.py").write_text(MARKER)
+    for package in packages:
+        (here / package / "__init__.py").write_text(MARKER)
+    with pytest.raises(ConfigError, match="is not allowed"):
+        resolve_target(f"{folder.replace('/', '.')}.nets.Net")
+    assert not (here / "marker").exists()
+
+
 @pytest.mark.parametrize("name", ["json", "pickle", "numpy", "torch", "runner", "yaml"])
 def test_file_that_shadows_a_module_is_not_user_code(name: str, here: Path) -> None:
     (here / f"{name}.py").write_text("def evil(): raise AssertionError('called')\n")

@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 from runner.config.allow_list import locate, resolve_target
 from runner.config.build import HYDRA_KEYS
 from runner.config.checks.values import holds_unknown, show, type_problems
+from runner.config.forbidden_arguments import forbidden_arguments
 from runner.config.groups import GROUPS
 from runner.config.introspect import (
     NodeSpec,
@@ -206,6 +207,7 @@ def check_node(
     except ConfigError as error:
         return [problem.within(key) for problem in error.problems]
     problems = class_problems(constructor, node, key, spec, annotation)
+    problems += [problem.within(key) for problem in forbidden_arguments(constructor, node)]
     if problems:
         return problems
     return special_key_problems(node, key, spec) + check_arguments(constructor, node, key, known, spec)
