@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,8 +14,8 @@ def execute(run: RunDir) -> int:
     """Start a worker on the run, and print the results and suggested commands.
 
     Raises:
-        RunFailedError: the run failed; the command that resumes it was printed.
-        Interrupted: a signal ended the run; the same command was printed.
+        RunFailedError: the run failed; a note names the command that resumes it.
+        Interrupted: a signal ended the run; with the same note.
     """
     from runner.cli.group import is_first
     from runner.errors import Interrupted, RunFailedError
@@ -25,12 +24,10 @@ def execute(run: RunDir) -> int:
 
     try:
         results = launch(run)
-    except (Interrupted, RunFailedError):
+    except (Interrupted, RunFailedError) as error:
         if is_first() and any(run.path.glob("**/checkpoints/*.ckpt")):
-            print(
-                f"`runner resume {console.short_path(run.path)}` resumes from the last checkpoint.",
-                file=sys.stderr,
-            )
+            command = f"runner resume {console.short_path(run.path)}"
+            error.add_note(f"`{command}` resumes from the last checkpoint.")
         raise
     if results is not None and is_first():
         console.results(run, results)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 SUMMARY = "list config groups, their options, and the tasks of each model"
 
 EVERY_TASK = "any"
+OVERVIEW_WIDTH = 100
+"""Width of the overview where the output is no terminal."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -77,12 +79,14 @@ def _print_overview(groups: dict[str, dict[str, Option]]) -> None:
     ]
     out = console()
     rows = [(group, ", ".join(groups[group])) for group in order]
-    out.print(table("group", "options", title="Config groups: runner train group=option", rows=rows))
+    title = "Config groups: runner train group=option"
+    out.print(table("group", "options", title=title, rows=rows, max_width=OVERVIEW_WIDTH))
     tasks = groups.get("task", {})
     compatible = [
         (task, ", ".join(_models_for(task, groups)), ", ".join(_data_of(task, groups))) for task in tasks
     ]
-    out.print(table("task", "models", "data sets", title="Compatible models and data sets", rows=compatible))
+    title, headers = "Compatible models and data sets", ("task", "models", "data sets")
+    out.print(table(*headers, title=title, rows=compatible, max_width=OVERVIEW_WIDTH))
     out.print("`runner list GROUP` describes each option.", markup=False)
 
 

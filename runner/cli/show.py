@@ -51,8 +51,22 @@ def guarded(command: Callable[[], int]) -> int:
 
 
 def print_error(error: RunnerError | ControlSignal) -> None:
-    """Print an error on stderr; the problems of a config as a numbered list."""
+    """Print an error and its notes on stderr; the problems of a config as a numbered list.
+
+    An interruption is no error and has no mark.
+    """
     sys.stdout.flush()
+    try:
+        _print_problems(error)
+    finally:
+        for note in getattr(error, "__notes__", ()):
+            print(note, file=sys.stderr)
+
+
+def _print_problems(error: RunnerError | ControlSignal) -> None:
+    if isinstance(error, ControlSignal):
+        print(error, file=sys.stderr)
+        return
     mark = "\x1b[1;31merror:\x1b[0m" if _is_coloured() else "error:"
     problems = (
         [str(problem) for problem in error.problems] if isinstance(error, ConfigError) else [str(error)]
@@ -83,21 +97,31 @@ def console() -> Console:
     return PipeConsole(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
-def table(*headers: str, rows: Sequence[Sequence[str]], title: str | None = None) -> Shown:
-    """Return a table on a terminal and aligned lines elsewhere. Cells are plain text without markup."""
+def table(
+    *headers: str, rows: Sequence[Sequence[str]], title: str | None = None, max_width: int | None = None
+) -> Shown:
+    """Return a table on a terminal and aligned lines elsewhere. Cells are plain text without markup.
+
+    Args:
+        *headers: titles of the columns.
+        rows: the cells.
+        title: title of the table.
+        max_width: width to which the lines are wrapped where the output is no terminal; None for long lines.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
-    from rich.text import Text
 
-    from runner.report.format import Shown, aligned
+    from runner.report.format import Shown, aligned, wrapped
+    from runner.report.words import Words
 
     grid = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False)
     for name in headers:
         grid.add_column(name, overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(cell) for cell in row))
+        grid.add_row(*(Words(cell) for cell in row))
     lines = [f"{title}:"] if title else []
-    return Shown(grid, [*lines, *aligned([headers, *rows]), ""])
+    plain = [headers, *rows]
+    return Shown(grid, [*lines, *(aligned(plain) if max_width is None else wrapped(plain, max_width)), ""])
 
 
 def hush_libraries() -> None:

@@ -14,6 +14,7 @@ from runner.report.baselines import baseline_verdict
 from runner.report.folds import folds_table, headlines, spread
 from runner.report.format import count, duration
 from runner.report.format import number as figure
+from runner.report.suggestions import predict_command, run_argument
 from runner.report.summary import lower_is_better
 from runner.report.tables import next_commands, plan_panel, results_table, suggestions_table
 from runner.run.directory import RunDir
@@ -150,26 +151,31 @@ def results(run: RunDir, values: dict[str, Any]) -> None:
     out.print(results_table(values))
     monitor = str((values.get("best") or {}).get("monitor") or "").partition("/")[2]
     text(baseline_verdict(values, lower_is_better(monitor)))
-    name = short_path(run.path)
-    has_test = bool(values.get("test"))
-    commands = [
+    out.print(next_commands(after_run(run, values)))
+
+
+def after_run(run: RunDir, values: dict[str, Any]) -> list[tuple[str, str]]:
+    name = run_argument(run)
+    return [
         (f"runner report {name}", "a page with all plots"),
-        (f"runner evaluate {name} --split {'test' if has_test else 'val'}", "compute the metrics again"),
-        (f"runner predict {name} INPUT", "use the model"),
+        (
+            f"runner evaluate {name} --split {'test' if values.get('test') else 'val'}",
+            "compute metrics again",
+        ),
+        predict_command(name, RunState(run).facts),
         ("runner ui", "compare runs in the dashboard"),
     ]
-    out.print(next_commands(commands))
 
 
 def after_folds(run: RunDir, values: dict[str, Any]) -> list[tuple[str, str]]:
-    name = short_path(run.path)
+    name = run_argument(run)
     commands = [
         (f"runner report {name}", "a page with all folds"),
-        (f"runner evaluate {name}/folds/0", "compute the metrics of one fold again"),
+        (f"runner evaluate {short_path(run.path)}/folds/0", "compute the metrics of one fold again"),
         (f"runner compare {name} OTHER", "compare the means with those of another run"),
     ]
     predictions = (
-        f"less {name}/{PREDICTIONS}",
+        f"less {short_path(run.path)}/{PREDICTIONS}",
         f"out-of-fold predictions of {values['num_predictions']} samples",
     )
     return [predictions, *commands] if values.get("num_predictions") else commands

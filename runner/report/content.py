@@ -10,6 +10,7 @@ from runner.report.baselines import baseline_rows, baseline_verdict
 from runner.report.details import Rows, class_rows, environment_rows, fact_rows, part_rows
 from runner.report.format import count, duration, moment, number
 from runner.report.picture import Picture
+from runner.report.suggestions import predict_command
 from runner.report.summary import Summary, lower_is_better
 from runner.run.directory import RunDir
 
@@ -124,10 +125,12 @@ def _next_commands(summary: Summary) -> Rows:
     path = _short_path(summary)
     run = summary.name if path == f"runs/{summary.name}" else path
     if summary.is_finished:
+        has_explanations = summary.facts.get("task") != "word_vectors"
+        explained = [(f"runner explain {run}", "explain predictions")] if has_explanations else []
         return [
-            (f"runner predict {run} INPUT", "use the model"),
+            predict_command(run, summary.facts),
             (f"runner evaluate {run}", "compute the metrics again"),
-            (f"runner explain {run}", "explain predictions"),
+            *explained,
             (f"runner compare {run} OTHER", "compare configs and results"),
         ]
     can_resume = any(summary.directory.checkpoints.glob("*.ckpt"))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from itertools import zip_longest
+from textwrap import wrap
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
-__all__ = ["Shown", "aligned", "count", "duration", "moment", "number", "with_std"]
+__all__ = ["Shown", "aligned", "count", "duration", "moment", "number", "with_std", "wrapped"]
 
 
 class Shown:
@@ -46,6 +48,30 @@ def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
     return [
         gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
+
+
+def wrapped(rows: Sequence[Sequence[str]], width: int, gap: str = "  ") -> list[str]:
+    """Return rows of cells as aligned lines of limited width; cells are wrapped between words.
+
+    Args:
+        rows: the cells; all rows have the same length. The first column is not wrapped.
+        width: maximum length of a line, in which all columns but the first share the space by their widths.
+        gap: text between columns.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    space = width - widths[0] - len(gap) * (len(widths) - 1)
+    total = sum(widths[1:])
+    if total <= space:
+        return aligned(rows, gap)
+    limits = [widths[0], *(max(space * wide // total, 12) for wide in widths[1:])]
+    lines: list[list[str]] = []
+    for row in rows:
+        cells = [
+            wrap(cell, limit, break_long_words=False, break_on_hyphens=False) or [""]
+            for cell, limit in zip(row, limits, strict=True)
+        ]
+        lines += [list(line) for line in zip_longest(*cells, fillvalue="")]
+    return aligned(lines, gap)
 
 
 def number(value: object) -> str:

@@ -9,7 +9,7 @@ from textwrap import shorten
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.padding import Padding
+from rich.console import Console, ConsoleOptions, OverflowMethod, RenderResult
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -19,6 +19,7 @@ from runner.report.baselines import baseline_rows
 from runner.report.comparison import compare_table
 from runner.report.format import Shown, aligned, duration, number, with_std
 from runner.report.summary import Summary, bare_metrics
+from runner.report.words import Words
 from runner.run.checkpoints import Checkpoint, sort_by_metric
 from runner.run.folds import finished_folds, has_folds
 
@@ -117,7 +118,7 @@ def runs_table(summaries: Sequence[Summary]) -> Shown:
     for row in rows:
         style = STATE_STYLES.get(row[1], "")
         table.add_row(
-            Text(row[0], style="bold"), Text(row[1], style=style), *(Text(cell) for cell in row[2:])
+            Words(row[0], style="bold"), Text(row[1], style=style), *(Words(cell) for cell in row[2:])
         )
     return Shown(table, aligned([head, *rows]))
 
@@ -210,18 +211,36 @@ def _value(value: Any) -> str:
 
 
 def next_commands(commands: Sequence[str | tuple[str, str]]) -> Shown:
-    """Return a list of suggested commands.
+    """Return a list of suggested commands. On a terminal, each stays on one line, ready to be copied.
 
     Args:
         commands: each a command, or a command and its purpose.
     """
     pairs = [(entry, "") if isinstance(entry, str) else entry for entry in commands]
-    grid = Table.grid(padding=(0, 3))
-    grid.add_column(overflow="fold")
-    grid.add_column(overflow="fold")
-    for command, purpose in pairs:
-        grid.add_row(Text(command, style="cyan"), Text(purpose, style="dim"))
-    rich_form = Table.grid()
-    rich_form.add_row(Text("next:", style="dim"))
-    rich_form.add_row(Padding(grid, (0, 0, 0, 2)))
-    return Shown(rich_form, ["next:", *aligned([[f"  {command}", purpose] for command, purpose in pairs])])
+    lines = ["next:", *aligned([[f"  {command}", purpose] for command, purpose in pairs])]
+    return Shown(CommandList(pairs), lines)
+
+
+class CommandList:
+    """Commands with their purposes beside them, or above them if a line would exceed the terminal.
+
+    Args:
+        pairs: commands and purposes.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
+        self.pairs = pairs
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = max((len(command) for command, _ in self.pairs), default=0)
+        fits = width + max((len(purpose) for _, purpose in self.pairs), default=0) + 5 <= options.max_width
+        lines = [Text("next:", style="dim")]
+        for command, purpose in self.pairs:
+            text = Text(f"  {command}", style="cyan")
+            if fits:
+                text.append(" " * (width - len(command) + 3) + purpose, style="dim")
+            elif purpose:
+                lines.append(Text(f"  # {purpose}", style="dim"))
+            lines.append(text)
+        overflow: OverflowMethod = "ignore" if options.no_wrap else "fold"
+        yield Text("\n", no_wrap=options.no_wrap, overflow=overflow).join(lines)

@@ -106,8 +106,8 @@ def interrupted_run() -> KeyboardInterrupt:
             "error: 2 mistakes in the config:\n  1. one\n  2. two\n     lines\n",
         ),
         (RunFailedError("loss is nan"), 1, "error: loss is nan\n"),
-        (Interrupted("stopped at step 7", signum=15), 143, "error: stopped at step 7\n"),
-        (interrupted_run(), 143, "error: stopped at step 7\n"),
+        (Interrupted("stopped at step 7", signum=15), 143, "stopped at step 7\n"),
+        (interrupted_run(), 143, "stopped at step 7\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
     ],
 )
@@ -115,6 +115,13 @@ def test_exit_codes_of_commands(error, code, text, say, monkeypatch) -> None:
     failing(monkeypatch, error)
     said = say("doctor")
     assert (said.code, said.err) == (code, text)
+
+
+def test_notes_of_an_error_follow_its_message(say, monkeypatch) -> None:
+    stop = Interrupted("SIGTERM: the state is saved at step 7.", signum=15)
+    stop.add_note("`runner resume runs/r` resumes from the last checkpoint.")
+    failing(monkeypatch, stop)
+    assert say("doctor").err.splitlines() == [str(stop), *stop.__notes__]
 
 
 def test_internal_error_shows_its_traceback(say, monkeypatch) -> None:

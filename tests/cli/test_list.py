@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from runner.config.groups import find_groups
@@ -9,15 +10,23 @@ def row(text: str, first: str) -> str:
     return next(line for line in text.splitlines() if line.split()[:1] == [first])
 
 
+def block(text: str, first: str) -> str:
+    """The line that begins with a word, and the indented lines below it."""
+    match = re.search(rf"^{first} .*\n(?: +.*\n)*", text, flags=re.MULTILINE)
+    assert match is not None
+    return match[0]
+
+
 def test_overview_lists_groups_and_compatible_options(say) -> None:
     said = say("list")
     assert said.code == 0
+    assert max(map(len, said.out.splitlines())) <= 100
     for group, options in find_groups().items():
-        assert set(options) <= set(row(said.out, group).replace(",", " ").split())
+        assert set(options) <= set(block(said.out, group).replace(",", " ").split())
     together = said.out[said.out.index("Compatible models and data sets") :]
-    regression = row(together, "regression")
+    regression = block(together, "regression")
     assert "diabetes" in regression and "mlp" in regression and "digits" not in regression
-    assert "digits" in row(together, "classification")
+    assert "digits" in block(together, "classification")
 
 
 def test_options_of_a_group_have_summaries(say) -> None:

@@ -5,6 +5,8 @@ from rich.console import Console
 
 from runner.report.summary import summarize
 from runner.report.tables import next_commands, plan_panel, results_table, runs_table
+from runner.run.directory import RunDir
+from runner.run.status import write_status
 
 
 def on_terminal(shown, width=100):
@@ -87,3 +89,37 @@ def test_runs_table_shortens_long_reasons(make_run):
     row = str(runs_table([summarize(run)])).splitlines()[1]
     assert "download failed url" in row and row.rstrip().endswith("…")
     assert len(row) < 160
+
+
+def lines_on_terminal(shown, width: int, soft_wrap: bool = False) -> list[str]:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    console.print(shown, soft_wrap=soft_wrap)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]
+
+
+def test_next_commands_are_not_wrapped():
+    commands = [("runner predict a_long_name_of_a_run INPUT", "use the model"), ("runner ui", "see all runs")]
+    shown = next_commands(commands)
+    assert lines_on_terminal(shown, 80) == [
+        "next:",
+        "  runner predict a_long_name_of_a_run INPUT   use the model",
+        "  runner ui                                   see all runs",
+    ]
+    narrow = lines_on_terminal(shown, 30, soft_wrap=True)
+    assert narrow == ["next:", "  # use the model", "  runner predict a_long_name_of_a_run INPUT",
+                      "  # see all runs", "  runner ui"]  # fmt: skip
+
+
+def test_names_of_runs_are_broken_after_separators_only(tmp_path):
+    run = RunDir.create(tmp_path, "lstm_tiny_shakespeare_2026-12-01_12-08-56")
+    write_status(run, state="running", step=1200)
+    lines = lines_on_terminal(runs_table([summarize(run)]), 60)
+    first = [line.split()[0] for line in lines if line.strip()][2:]
+    assert "".join(first) == run.name and all(part[-1] in "_-" for part in first[:-1]) and len(first) > 1
+    assert "step 1,200" in "\n".join(lines)
+
+
+def test_an_unmeasured_checkpoint_has_no_value():
+    best = {"step": 150, "epoch": 0, "monitor": "val/perplexity", "value": None}
+    shown = results_table({"val": {"loss": 1.0}, "best": best})
+    assert str(shown).splitlines()[-1] == "best checkpoint: step 150, epoch 1"
