@@ -14,8 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner.cli import VERBS, load_verb
-from runner.cli.arguments import VerbParser
+from runner.cli import VERBS, verb_parser
 from runner.config.describe import Key, describe
 from runner.config.experiment import load_config
 from runner.config.groups import GROUPS, Option, find_groups
@@ -48,10 +47,7 @@ def commands() -> Iterator[str]:
     for title, names in VERBS.items():
         yield f"## {title}\n"
         for name in names:
-            verb = load_verb(name)
-            parser = VerbParser(prog=f"runner {name}", description=verb.SUMMARY)
-            verb.add_arguments(parser)
-            yield from parser_section(parser, level=3)
+            yield from parser_section(verb_parser(name), level=3)
 
 
 def parser_section(parser: argparse.ArgumentParser, level: int) -> Iterator[str]:

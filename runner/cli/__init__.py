@@ -13,12 +13,13 @@ import sys
 from types import ModuleType
 
 from runner.cli.arguments import VerbParser
+from runner.cli.examples import ACTIONS, EXAMPLES, action_help, format_examples
 from runner.cli.group import reject_in_group
 from runner.cli.show import guarded
 from runner.errors import UserError
 from runner.suggest import nearest
 
-__all__ = ["VERBS", "front_parser", "load_verb", "main"]
+__all__ = ["VERBS", "front_parser", "load_verb", "main", "verb_parser"]
 
 VERBS = {
     "Train": ("train", "find-lr", "sweep", "resume", "reproduce"),
@@ -35,6 +36,15 @@ NAMES = tuple(name for names in VERBS.values() for name in names)
 def load_verb(name: str) -> ModuleType:
     """Import the module of a verb."""
     return importlib.import_module(f"runner.cli.{name.replace('-', '_')}")
+
+
+def verb_parser(name: str) -> VerbParser:
+    """Return the parser of a verb, with its examples."""
+    verb = load_verb(name)
+    parser = VerbParser(prog=f"runner {name}", description=verb.SUMMARY)
+    verb.add_arguments(parser)
+    parser.epilog = "\n\n".join(filter(None, (format_examples(EXAMPLES[name]), parser.epilog)))
+    return parser
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,13 +66,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def _dispatch(words: list[str]) -> int:
     if words and words[0] == "help":
-        words = [*words[1:2], "--help"]
+        words = [*words[1:3], "--help"]
     if words[:1] in (["version"], ["-V"]):
         words = ["--version"]
     if words and words[0] in NAMES:
-        verb = load_verb(words[0])
-        parser = VerbParser(prog=f"runner {words[0]}", description=verb.SUMMARY)
-        verb.add_arguments(parser)
+        if words[1:2] and words[1] in ACTIONS.get(words[0], {}) and {"-h", "--help"} & {*words[2:]}:
+            print(action_help(words[0], words[1]))
+            return 0
+        verb, parser = load_verb(words[0]), verb_parser(words[0])
         args = parser.parse_intermixed_args(words[1:])
         args.words = words
         if words[0] not in IN_GROUP:
@@ -95,8 +106,8 @@ def front_parser() -> VerbParser:
             lines.append(f"  {name:<12}{verb.SUMMARY}")
     parser.description = f"{parser.description}\n" + "\n".join(lines)
     parser.epilog = (
-        "`runner help VERB` shows the details of one. Exit codes: 0 success, 1 failed run, 2 user "
-        "error, 130 interrupted."
+        "`runner help VERB` shows the details of one.\n"
+        "Exit codes: 0 success, 1 failed run, 2 user error, 130 interrupted."
     )
     return parser
 

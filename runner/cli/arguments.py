@@ -91,8 +91,12 @@ def add_root(parser: ArgumentParser) -> None:
     parser.add_argument("--root", metavar="FOLDER", default="runs", help="the folder of the runs (runs)")
 
 
-def add_overrides(parser: ArgumentParser, experiment: bool = True) -> None:
-    """Add Hydra overrides, optionally preceded by an experiment's file, and ``--config-dir``."""
+def add_overrides(parser: ArgumentParser, experiment: bool = True) -> Action:
+    """Add Hydra overrides, optionally preceded by an experiment's file, and ``--config-dir``.
+
+    Returns:
+        The argument with the overrides.
+    """
     text = "a value or a group's option, in Hydra's grammar: model=mlp optimizer.lr=0.01"
     if experiment:
         text += "; an experiment's YAML file may precede them"
@@ -106,6 +110,7 @@ def add_overrides(parser: ArgumentParser, experiment: bool = True) -> None:
         default=[],
         help="additional folder of config groups, besides ./conf and the built-in one; may be repeated",
     )
+    return action
 
 
 def add_checkpoint(parser: ArgumentParser) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
+from runner.cli import completion
+from runner.cli.arguments import add_allow_package, add_checkpoint, add_run, set_completer
 
-SUMMARY = "embeddings of samples or tokens, as files for a projector and as plots (PCA, t-SNE)"
+SUMMARY = "embeddings as files for a projector and as plots (PCA, t-SNE)"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of the verb."""
     add_run(parser)
-    parser.add_argument("--split", default="val", help="train, val or test (val)")
+    split = parser.add_argument("--split", default="val", help="train, val or test (val)")
+    set_completer(split, completion.splits)
     parser.add_argument(
         "--tokens",
         action="store_true",

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
+from runner.cli import completion
+from runner.cli.arguments import add_allow_package, add_checkpoint, add_run, set_completer
 
 if TYPE_CHECKING:
     from runner.explain.explain import Explained
     from runner.explain.explanation import Explanation
     from runner.explain.options import ExplainOptions
 
-SUMMARY = "explain predictions: Grad-CAM, integrated gradients, occlusion, permutation importance"
+SUMMARY = "attributions: Grad-CAM, integrated gradients, occlusion …"
 METHODS = ("auto", "grad_cam", "grad_cam_plus_plus", "integrated_gradients", "occlusion", "permutation")
 MAX_LISTED = 20
 MAX_ROWS = 50
@@ -33,8 +34,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         choices=METHODS,
+        metavar="METHOD",
         default="auto",
-        help="attribution method; auto chooses one that suits the inputs (auto)",
+        help=f"one of {', '.join(METHODS)}; auto chooses one that suits the inputs (auto)",
     )
     parser.add_argument(
         "--target",
@@ -50,7 +52,8 @@ def add_arguments(parser: ArgumentParser) -> None:
              "explanations",
     )  # fmt: skip
     chosen = parser.add_argument_group("without INPUT")
-    chosen.add_argument("--split", default=None, help="train, val or test (val)")
+    split = chosen.add_argument("--split", default=None, help="train, val or test (val)")
+    set_completer(split, completion.splits)
     chosen.add_argument("--samples", type=int, metavar="N", help="number of samples (8)")
     chosen.add_argument("--worst", action="store_true", help="use the samples with the highest loss")
     fine = parser.add_argument_group("by method")

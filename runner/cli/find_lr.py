@@ -8,18 +8,11 @@ from runner.cli.arguments import add_allow_package, add_overrides
 
 SUMMARY = "learning-rate range test: a plot, and suggested learning rates"
 
-EXAMPLES = """\
-examples:
-  runner find-lr model=mlp data=digits optimizer=sgd
-  runner find-lr my_experiment.yaml lr_finder.num_steps=200
-  runner train my_experiment.yaml optimizer.lr=auto   the test, then training with the suggested rate"""
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of the verb."""
     add_overrides(parser)
     add_allow_package(parser)
-    parser.epilog = EXAMPLES
 
 
 def run(args: Namespace) -> int:

@@ -12,18 +12,12 @@ from runner.cli.arguments import add_allow_package, add_run, set_completer
 if TYPE_CHECKING:
     from runner.landscape.explore import Exploration, Explored
 
-SUMMARY = "plot the loss around a checkpoint: contours, a surface, the training path"
+SUMMARY = "plot the loss around a checkpoint: contours, a surface, a path"
 
-EXAMPLES = """\
-examples:
-  runner landscape latest                                 a plane of two filter-normalised random directions
-  runner landscape latest --directions pca                the plane of the largest changes during training
-  runner landscape latest --one-dimensional --distance 2  along one direction
-  runner landscape latest --checkpoint best --to last     on the line from one checkpoint to another
-
-The same command resumes an interrupted computation. Each filter (output row of a weight) of a random
-direction has the same norm as that of the model; biases and the parameters of norms are not changed
-(Li et al., arXiv:1712.09913)."""
+NOTE = """\
+The same command resumes an interrupted computation. Each filter (output row of
+a weight) of a random direction has the same norm as that of the model; biases
+and the parameters of norms are not changed (Li et al., arXiv:1712.09913)."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -37,7 +31,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     text = "random (the default), or pca: principal components of the run's checkpoints"
     parser.add_argument("--directions", choices=("random", "pca"), default="random", help=text)
     parser.add_argument("--one-dimensional", action="store_true", help="only along the first direction")
-    parser.add_argument("--split", default="val", help="train, val or test (val)")
+    split = parser.add_argument("--split", default="val", help="train, val or test (val)")
+    set_completer(split, completion.splits)
     text = "points per axis (25; 51 for a line)"
     parser.add_argument("--resolution", type=int, metavar="N", help=text)
     text = (
@@ -51,7 +46,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     text = "auto (the default) uses that of the run if available"
     parser.add_argument("--device", choices=("auto", "cpu", "gpu", "mps"), default="auto", help=text)
     add_allow_package(parser)
-    parser.epilog = EXAMPLES
+    parser.epilog = NOTE
 
 
 def count_or_all(word: str) -> int | None:

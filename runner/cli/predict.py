@@ -13,9 +13,7 @@ from typing import Any
 
 from runner.cli.arguments import add_allow_package, add_checkpoint, add_run
 
-SUMMARY = (
-    "predict images, folders of images, rows of a CSV file or texts with a run's model; or generate text"
-)
+SUMMARY = "predict files, rows or texts with a run's model, or generate text"
 
 GENERATION_OPTIONS = ("temperature", "top_k", "length", "seed", "count")
 """Options that require ``--prompt``."""

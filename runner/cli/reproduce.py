@@ -10,7 +10,7 @@ from runner.cli.arguments import add_allow_package, add_run
 if TYPE_CHECKING:
     from runner.run.directory import RunDir
 
-SUMMARY = "train a run again from its config, seeds and code, and compare bit by bit"
+SUMMARY = "train a run again from its config and seeds; compare bit by bit"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -12,20 +12,12 @@ if TYPE_CHECKING:
 
 SUMMARY = "resume a run where it stopped"
 
-EXAMPLES = """\
-examples:
-  runner resume latest                            bit-identical to an uninterrupted run
-  runner resume latest data.num_workers=4         execution settings may change
-  runner resume latest trainer.max_epochs=40      train longer; also for a finished run
-  runner resume latest optimizer.lr=1e-4          for the rest of the training"""
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of the verb."""
     add_run(parser)
     add_overrides(parser, experiment=False)
     add_allow_package(parser)
-    parser.epilog = EXAMPLES
 
 
 def run(args: Namespace) -> int:

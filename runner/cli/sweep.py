@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from runner.cli import sweep_views
-from runner.cli.arguments import add_allow_package, add_overrides, add_root
+from runner.cli import completion, sweep_views
+from runner.cli.arguments import add_allow_package, add_overrides, add_root, set_completer
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -17,18 +17,11 @@ if TYPE_CHECKING:
 
 SUMMARY = "search hyperparameters; the same command resumes the sweep"
 
-EXAMPLES = """\
-examples:
-  runner sweep model=mlp data=digits 'optimizer.lr=tag(log,interval(1e-4,1e-1))' sweep.num_trials=50
-  runner sweep model=mlp,logistic 'model.hidden_sizes=choice([64],[128,64])' sweep=grid
-  runner sweep sweep=asha sweep.num_workers=4 'optimizer.lr=tag(log,interval(1e-4,1e-1))'
-  runner sweep sweep=nsga2 'sweep.objectives={val/loss:min,num_parameters:min}' 'model.hidden_sizes=[8],[64]'
-  runner sweep folds=5 sweep.pruner=wilcoxon 'optimizer.lr=tag(log,interval(1e-4,1e-1))'   by mean
-  runner sweep --join latest sweep.num_workers=2      two more workers, from here or another machine
-  runner sweep best latest --output best.yaml         the best trial's config, for `runner train best.yaml`
-  runner sweep show latest                            a table of its trials
-  runner sweep list                                   all sweeps
-  runner report latest                                a page with all plots
+NOTE = """\
+actions:
+  best    print the config of the best trial
+  show    print the trials
+  list    list all sweeps
 
 The same command resumes the sweep, up to a total of sweep.num_trials trials.
 `runner config schema sweep` lists every setting."""
@@ -36,17 +29,18 @@ The same command resumes the sweep, up to a total of sweep.num_trials trials.
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of the verb."""
-    add_overrides(parser)
+    set_completer(add_overrides(parser), completion.sweep_words)
     add_allow_package(parser)
     add_root(parser)
     sweep_views.add_arguments(parser)
-    parser.add_argument(
+    join = parser.add_argument(
         "--join",
         metavar="SWEEP",
         help="join a sweep that was started elsewhere, by its folder or name; on a machine without access "
         "to the folder, by its name and sweep.storage=URL",
     )
-    parser.epilog = EXAMPLES
+    set_completer(join, completion.sweeps)
+    parser.epilog = NOTE
 
 
 def run(args: Namespace) -> int:

@@ -13,16 +13,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "train a model, then test its best checkpoint"
 
-EXAMPLES = """\
-examples:
-  runner train                                        the default config
-  runner train model=resnet34 data=catsdogs pretrained=true
-  runner train my_experiment.yaml optimizer.lr=0.01   an experiment's file with one value changed
-  runner train -m model=mlp,logistic seed=range(3)    six runs, one after another (Hydra's multirun)
-  runner train model=mlp data=digits folds=5          cross-validation: a run for each fold; repeat to resume
-  runner train run.name=mine resume=auto              resume the run of that name, or start it
-  runner train model=mlp --cfg job                    only print the config"""
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of the verb."""
@@ -36,7 +26,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--cfg", choices=("job", "hydra", "all"), help="print the composed config and exit")
     parser.add_argument("--resolve", action="store_true", help="with --cfg: resolve interpolations")
-    parser.epilog = EXAMPLES
 
 
 def run(args: Namespace) -> int:

@@ -31,9 +31,43 @@ def test_options_within_a_sweep_and_after_a_plus(here) -> None:
 
 
 def test_keys_of_the_chosen_option(here) -> None:
-    assert "optimizer.momentum=" not in completion.overrides("optimizer.", LAST)
+    adamw = completion.overrides("optimizer.", LAST)
+    assert "optimizer.momentum=" not in adamw and "optimizer.params=" not in adamw
+    assert "optimizer.amsgrad=" in adamw  # only in the constructor's signature
     chosen = Namespace(overrides=["optimizer=sgd"], config_dir=[])
     assert {"optimizer.lr=", "optimizer.momentum="} <= set(completion.overrides("optimizer.", chosen))
+
+
+def test_keys_of_the_task_that_a_data_set_chooses(here) -> None:
+    chosen = Namespace(overrides=["data=text_file"], config_dir=[])
+    assert "task.label_smoothing=" in completion.overrides("task.", chosen)
+    assert "regularization.ema=" in completion.overrides("regularization.", LAST)
+    assert not [key for key in completion.overrides("data.", LAST) if "deferred" in key]
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("model.activation", {"relu", "gelu"}),
+        ("data.drop_last", {"true", "false"}),
+        ("hardware.accelerator", {"cpu", "gpu"}),
+        ("optimizer.lr", set()),
+        ("optimizer.nothing", set()),
+    ],
+)
+def test_enumerated_values(here, key: str, values: set[str]) -> None:
+    assert {f"{key}={value}" for value in values} <= set(completion.overrides(f"{key}=", LAST))
+    assert values or not completion.overrides(f"{key}=", LAST)
+
+
+def test_actions_and_names_of_sweeps(here: Path) -> None:
+    assert completion.sweep_words("", LAST)[:3] == ["best", "show", "list"]
+    chosen = Namespace(overrides=["best"], root="runs")
+    assert completion.sweep_words("", chosen) == []
+    (here / "runs" / "search").mkdir(parents=True)
+    (here / "runs" / "search" / "sweep.yaml").write_text("")
+    (here / "runs" / "single").mkdir()
+    assert completion.sweep_words("", chosen) == ["latest", "search"]
 
 
 def test_user_folders_are_searched(here: Path) -> None:

@@ -10,12 +10,12 @@ from runner.cli.arguments import add_overrides, add_root
 if TYPE_CHECKING:
     from runner.config.composition import Composition
 
-SUMMARY = "show or check the config of a command line or a run, or list valid keys"
+SUMMARY = "show or check a config, or list the valid keys"
 
 ACTIONS = {
     "show": "print the config that a command line composes, or that of a RUN",
     "check": "report all problems of the config, without running it",
-    "schema": "list every key of the nodes, with type, value and default; words without = select nodes",
+    "schema": "list every key with type, value and default",
 }
 
 

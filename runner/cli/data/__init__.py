@@ -7,12 +7,12 @@ from argparse import ArgumentParser, Namespace
 
 from runner.cli.arguments import add_allow_package, add_overrides
 
-SUMMARY = "list data sets; download one, show its facts and samples, or find broken files"
+SUMMARY = "list, download, inspect or verify data sets"
 
 ACTIONS = {
     "list": "list the data sets with their tasks",
     "prepare": "download, verify the checksum and unpack",
-    "inspect": "show sizes, classes, mean and standard deviation, and save an image of samples",
+    "inspect": "show sizes, classes and statistics, and save an image of samples",
     "verify": "read every sample and list broken ones",
 }
 
