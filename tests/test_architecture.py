@@ -52,7 +52,17 @@ MAY_IMPORT = {
         "optim",
         "plots",
     },
-    "inference": {"errors", "run", "training", "callbacks", "data", "tasks", "plots", "distributed"},
+    "inference": {
+        "config",
+        "errors",
+        "run",
+        "training",
+        "callbacks",
+        "data",
+        "tasks",
+        "plots",
+        "distributed",
+    },
     "landscape": {
         "errors",
         "run",

@@ -179,7 +179,7 @@ def reject_misspelled(compose: Callable[[], Composition]) -> None:
 
 
 def add_allow_package(parser: ArgumentParser) -> None:
-    """Add ``--allow-package``."""
+    """Add ``--allow-package`` and ``--trust``."""
     parser.add_argument(
         "--allow-package",
         metavar="NAME",
@@ -187,14 +187,27 @@ def add_allow_package(parser: ArgumentParser) -> None:
         default=[],
         help="allow configs to construct objects from this Python package; may be repeated",
     )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="use own code and commands that the config of a received run names",
+    )
 
 
-def allow_packages(names: list[str]) -> None:
-    """Extend the allow-list of constructors for this process and its children."""
+def allow_packages(names: list[str], trust: bool = False) -> None:
+    """Extend what configs may construct, for this process and its children.
+
+    Args:
+        names: further packages of the allow-list.
+        trust: whether the configs of run directories that others have created are trusted.
+    """
     import os
 
     from runner.config.build import ENVIRONMENT
+    from runner.config.trust import TRUST
 
+    if trust:
+        os.environ[TRUST] = "1"
     if names:
         before = [name for name in os.environ.get(ENVIRONMENT, "").split(",") if name]
         os.environ[ENVIRONMENT] = ",".join(dict.fromkeys([*before, *names]))

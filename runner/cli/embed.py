@@ -38,7 +38,7 @@ def run(args: Namespace) -> int:
     from runner.run.directory import find_run
 
     hush_libraries()
-    allow_packages(args.allow_package)
+    allow_packages(args.allow_package, args.trust)
     if args.limit < 3:
         raise UserError(f"--limit {args.limit}: expected 3 or more.")
     source = find_run(args.run_ref, args.root)

@@ -36,7 +36,7 @@ def run(args: Namespace) -> int:
     from runner.run.directory import find_run
 
     hush_libraries()
-    allow_packages(args.allow_package)
+    allow_packages(args.allow_package, args.trust)
     evaluated = find_run(args.run_ref, args.root)
     values = changed_values(args.overrides, evaluated.config_path)
     metrics = evaluate(evaluated, args.split, args.checkpoint, values)

@@ -81,7 +81,7 @@ def run(args: Namespace) -> int:
 
     hush_libraries()
     options = _options(args)
-    allow_packages(args.allow_package)
+    allow_packages(args.allow_package, args.trust)
     source = find_run(args.run_ref, args.root)
     explained = explain(source, args.inputs, options, args.checkpoint, args.sanity)
     folder = Path(args.output) if args.output else source.explanations / explained.method

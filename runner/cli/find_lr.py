@@ -20,7 +20,7 @@ def run(args: Namespace) -> int:
     from runner.cli.arguments import allow_packages, reject_misspelled, split_experiment
     from runner.launch.run_config import compose_with_paths
 
-    allow_packages(args.allow_package)
+    allow_packages(args.allow_package, args.trust)
     experiment, overrides = split_experiment(args.overrides)
     composition = compose_with_paths([*overrides, "debug.kind=find_lr"], experiment, args.config_dir)
     reject_misspelled(lambda: composition)

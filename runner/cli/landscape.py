@@ -80,7 +80,7 @@ def run(args: Namespace) -> int:
     )
     request = LandscapeRequest(**{key: getattr(args, key) for key in keys})
     run = find_run(args.run_ref, args.root)
-    allow_packages(args.allow_package)
+    allow_packages(args.allow_package, args.trust)
 
     from runner.cli.show import hush_libraries  # slow imports only after the arguments are checked
     from runner.landscape.explore import Exploration

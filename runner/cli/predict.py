@@ -61,7 +61,7 @@ def run(args: Namespace) -> int:
     from runner.run.files import rows_as_csv
 
     _check(args)
-    allow_packages(args.allow_package)
+    allow_packages(args.allow_package, args.trust)
     if args.prompt is not None:
         return _generate(args)
     form = _form(args)

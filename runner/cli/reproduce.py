@@ -21,6 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--checkout", action="store_true",
         help="use the original code: the run's revision and its uncommitted changes, in a separate folder",
     )  # fmt: skip
+    parser.add_argument("--yes", action="store_true", help="run the code of --checkout without asking")
 
 
 def run(args: Namespace) -> int:
@@ -30,8 +31,10 @@ def run(args: Namespace) -> int:
     from runner.launch.reproduce import check_out_code, prepare_reproduction, run_with_code
     from runner.run.directory import find_run
 
-    allow_packages(args.allow_package)
+    allow_packages(args.allow_package, args.trust)
     original = find_run(args.run_ref, args.root)
+    if args.checkout:
+        confirm_code(original, args.yes)
     reproduction = prepare_reproduction(original, ["runner", *args.words], with_old_code=args.checkout)
     same_environment = print_differences(original, args.checkout)
     if args.checkout:
@@ -41,6 +44,30 @@ def run(args: Namespace) -> int:
         print("When it has ended, `runner compare` shows whether the results are the same.")
         return 0
     return print_proof(original, reproduction, same_environment)
+
+
+def confirm_code(run: RunDir, is_confirmed: bool) -> None:
+    """Print the revision and the changed files of a run's code, and ask whether to run it.
+
+    Raises:
+        UserError: there is no terminal to ask at, or the answer is no.
+    """
+    import sys
+
+    from runner.errors import UserError
+    from runner.launch.reproduce import changed_files, recorded_revision
+
+    revision, files = recorded_revision(run), changed_files(run)
+    print(f"--checkout runs the code of revision {revision[:12]}", end="")
+    print(" with the changes recorded in the run:" if files else " without changes.")
+    for file in files:
+        print(f"  {file}")
+    if is_confirmed:
+        return
+    if not sys.stdin.isatty():
+        raise UserError("--checkout runs code that the run directory contains: confirm it with --yes.")
+    if input("Run this code? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise UserError("nothing was run.")
 
 
 def print_differences(run: RunDir, with_old_code: bool) -> bool:

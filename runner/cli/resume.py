@@ -27,7 +27,7 @@ def run(args: Namespace) -> int:
     from runner.launch.start import choose_run
     from runner.run.directory import find_run
 
-    allow_packages(args.allow_package)
+    allow_packages(args.allow_package, args.trust)
     run = choose_run(lambda: startable(find_run(args.run_ref, args.root), args.overrides, args.config_dir))
     return 0 if run is None else execute(run)
 

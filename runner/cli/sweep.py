@@ -47,7 +47,7 @@ def run(args: Namespace) -> int:
     """Run the verb; return the exit code."""
     from runner.cli.arguments import allow_packages
 
-    allow_packages(args.allow_package)
+    allow_packages(args.allow_package, args.trust)
     sweep_views.reject_options(args)
     if sweep_views.is_view(args.overrides):
         return sweep_views.run(args)

@@ -32,7 +32,7 @@ def run(args: Namespace) -> int:
     """Run the verb; return the exit code."""
     from runner.cli.arguments import allow_packages, split_experiment
 
-    allow_packages(args.allow_package)
+    allow_packages(args.allow_package, args.trust)
     experiment, overrides = split_experiment(args.overrides)
     if args.cfg:
         return _print_config(args.cfg, overrides, experiment, args)

@@ -13,6 +13,7 @@ from runner.config.groups import Option
 from runner.config.overrides import option_problems
 from runner.config.plain import dotted_keys
 from runner.config.schema import Config
+from runner.config.trust import GUARDED_KEYS, reject_untrusted
 from runner.errors import ConfigError, Problem, UserError
 from runner.run.format import read_stored_config
 from runner.suggest import did_you_mean
@@ -81,7 +82,9 @@ def read_experiment(path: Path, groups: dict[str, dict[str, Option]], problems: 
     """
     config = load_config(path)
     if is_whole(config):
+        reject_untrusted(path.parent, config)
         return Experiment(config, resolved=True)
+    problems += command_problems(config, path)
     entries = config.pop("defaults") if "defaults" in config else ListConfig([])
     if not isinstance(entries, ListConfig):
         text = f"{path.name}: defaults must be a list of `override /GROUP: OPTION`, got {entries!r}."
@@ -108,6 +111,25 @@ def is_whole(config: DictConfig) -> bool:
     """
     required = [field.name for field in fields(Config) if field.default is NO_DEFAULT]
     return "defaults" not in config and all(name in config for name in required)
+
+
+def command_problems(config: DictConfig, path: Path) -> list[Problem]:
+    """Return a problem for each value of an experiment's file that reaches a shell or another cluster.
+
+    Experiments are exchanged more often than ``conf/`` folders, and a reader expects no commands in them.
+    """
+    launcher = OmegaConf.select(config, "launcher")
+    given = [f"launcher.{key}" for key in (launcher if isinstance(launcher, DictConfig) else ())]
+    return [
+        Problem(
+            key,
+            f"{path.name} sets {key}, which reaches a shell or a cluster.",
+            "not_allowed",
+            f"Give it with the command ({key}=…), or in conf/launcher/NAME.yaml.",
+        )
+        for key in given
+        if key.partition(".")[2] in GUARDED_KEYS
+    ]
 
 
 def key_problem(key: str, node: Any, path: Path, groups: dict[str, dict[str, Option]]) -> Problem | None:

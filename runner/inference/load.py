@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from runner.callbacks.checkpoint_io import RunCheckpointIO
+from runner.config.trust import reject_untrusted
 from runner.data.base import DataModule
 from runner.errors import CheckpointError, UserError
 from runner.run.checkpoints import Checkpoint, best_checkpoint, last_checkpoint, read_index
@@ -185,6 +186,7 @@ def load_trained(
     """
     path = find_checkpoint(run, which).path
     config = read_stored_config(run.config_path)
+    reject_untrusted(run.path, config)
     for key, value in (overrides or {}).items():
         OmegaConf.update(config, key, value, force_add=True)
     plain = plain_config(config, resolve=True)

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.callbacks.preemption import interruptible
 from runner.config.plain import to_plain, to_yaml
+from runner.config.trust import sign
 from runner.distributed.heartbeat import Heartbeat
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import ControlSignal, Interrupted, RunFailedError, RunnerError, UserError
@@ -22,6 +23,7 @@ from runner.report import console
 from runner.run.directory import RunDir
 from runner.run.files import read_json, write_json, write_text
 from runner.run.folds import FOLD_PLAN, aggregate_folds, finished_folds, fold_of, join_predictions
+from runner.run.format import read_stored_config
 from runner.run.journal import Journal, load_metrics
 from runner.run.state import RunState
 from runner.run.status import read_status, write_status
@@ -121,6 +123,7 @@ def prepare_fold(run: RunDir, fold: RunDir, number: int, config: str, digest: st
         shutil.copy(run.path / "git.diff", fold.path)
     write_status(fold, state="created")
     write_text(fold.config_path, config, durable=True)
+    sign(fold.path, read_stored_config(fold.config_path))
 
 
 def train_fold(run: RunDir, number: int, num_folds: int) -> None:

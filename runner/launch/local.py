@@ -8,6 +8,7 @@ from typing import Any
 from runner.config.checks.folds import of_all_folds
 from runner.config.composition import Composition
 from runner.config.plain import to_plain, to_yaml
+from runner.config.trust import sign
 from runner.distributed.process_group import process_group_member
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import UserError
@@ -41,6 +42,7 @@ def prepare(composition: Composition, command: list[str] | None = None) -> RunDi
         if of_all_folds(config):
             (run.path / FOLDS).mkdir()
         write_text(run.config_path, to_yaml(to_plain(config, [])), durable=True)
+        sign(run.path, config)
         write_provenance(
             run,
             command,

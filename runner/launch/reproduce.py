@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from omegaconf import OmegaConf
 
 from runner.config.diff import Change
 from runner.config.plain import to_plain, to_yaml
+from runner.config.trust import reject_untrusted, sign
 from runner.errors import RunFailedError, UserError
 from runner.run.child_process import SAFE_PATH, module_command
 from runner.run.directory import PATHS_FROM, RunDir, root_of
@@ -22,7 +24,10 @@ from runner.run.provenance import write_provenance
 from runner.run.state import RunState
 from runner.run.status import write_status
 
-__all__ = ["check_out_code", "prepare_reproduction", "run_with_code"]
+DIFF = "git.diff"
+"""File of a run directory with the uncommitted changes."""
+
+__all__ = ["changed_files", "check_out_code", "prepare_reproduction", "recorded_revision", "run_with_code"]
 
 
 def prepare_reproduction(run: RunDir, command: list[str], with_old_code: bool = False) -> RunDir:
@@ -57,9 +62,11 @@ def prepare_reproduction(run: RunDir, command: list[str], with_old_code: bool = 
     num_threads = (provenance.get("worker") or {}).get("num_threads")
     if num_threads and config.hardware.get("num_threads") is None:
         config.hardware.num_threads = num_threads  # the thread count determines the order of summation
+    reject_untrusted(run.path, config)
     config.resume = None
     reproduction = RunDir.create(root_of(run), f"{run.name.replace('/', '_')}_again")
     write_text(reproduction.config_path, to_yaml(to_plain(config, [])), durable=True)
+    sign(reproduction.path, config)
     paths_from = provenance.get(PATHS_FROM) or provenance.get("working_directory")
     written = write_provenance(reproduction, command, seed=config.seed, choices=provenance.get("choices"))
     write_json(reproduction.provenance_path, written | {"reproduces": str(run.path), PATHS_FROM: paths_from})
@@ -74,20 +81,42 @@ def check_out_code(run: RunDir) -> Iterator[Path]:
     Raises:
         UserError: this repository does not contain the revision.
     """
-    git = RunState(run).provenance.get("git") or {}
-    if not git.get("revision"):
-        raise UserError(f"{run.name} has no recorded revision: it was started outside a repository.")
+    revision = recorded_revision(run)
     with tempfile.TemporaryDirectory(prefix="runner-code-") as folder:
         tree = Path(folder) / "tree"
-        call(["git", "worktree", "add", "--detach", str(tree), git["revision"]])
+        call(["git", "worktree", "add", "--detach", str(tree), revision])
         try:
-            if git.get("diff_file"):
-                call(["git", "-C", str(tree), "apply", str((run.path / git["diff_file"]).absolute())])
+            if changed_files(run):
+                call(["git", "-C", str(tree), "apply", str((run.path / DIFF).absolute())])
             yield tree
         finally:
             subprocess.run(
                 ["git", "worktree", "remove", "--force", str(tree)], capture_output=True, check=False
             )
+
+
+def recorded_revision(run: RunDir) -> str:
+    """Return the revision of the code that made the run.
+
+    Raises:
+        UserError: none is recorded, or what is recorded is not the name of a commit.
+    """
+    revision = (RunState(run).provenance.get("git") or {}).get("revision")
+    if not revision:
+        raise UserError(f"{run.name} has no recorded revision: it was started outside a repository.")
+    if not re.fullmatch(r"[0-9a-f]{7,64}", str(revision)):
+        raise UserError(f"{run.provenance_path}: {revision!r} is not the name of a commit.")
+    return str(revision)
+
+
+def changed_files(run: RunDir) -> list[str]:
+    """Return the paths in the recorded changes of a run, as ``git diff`` names them."""
+    try:
+        diff = (run.path / DIFF).read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    pattern = re.compile(r"^(?:\+\+\+ b/|rename to |diff --git a/.* b/)(.+)$", re.MULTILINE)
+    return list(dict.fromkeys(match.group(1).strip() for match in pattern.finditer(diff)))
 
 
 def call(command: list[str]) -> None:

@@ -15,6 +15,7 @@ from runner.config.checks.folds import of_all_folds
 from runner.config.composition import Composition
 from runner.config.diff import Change, find_changes, lengthens, rejections
 from runner.config.plain import dotted_keys, to_plain, to_yaml
+from runner.config.trust import reject_untrusted, sign
 from runner.errors import ConfigError
 from runner.run.directory import RunDir, list_runs
 from runner.run.files import read_json, write_json, write_text
@@ -93,6 +94,7 @@ def prepare_resume(run: RunDir, composition: Composition | None) -> bool:
     Raises:
         UserError: the run cannot be resumed, or not with these changes.
     """
+    reject_untrusted(run.path, read_stored_config(run.config_path))
     if composition is None:
         wanted = read_stored_config(run.config_path)
     else:
@@ -137,6 +139,7 @@ def apply_changes(run: RunDir, wanted: DictConfig) -> bool:
         for change in changes:
             set_value(config, change.key, values)
         write_text(run.config_path, to_yaml(plain(config)), durable=True)
+        sign(run.path, config)
         record_changes(run, changes)
     if read_status(run).state == "finished":
         # If the new attempt fails to start, the old results must not be mistaken for its results.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,7 @@ def join_request(name: str, overrides: list[str], root: str) -> tuple[Request, S
     if before is None or IS_READY not in study.user_attrs:
         raise UserError(f"the sweep {sweep.name} is still starting: join it in a moment.")
     plan = before[0]
-    if sweep.plan_path.is_file() and Path(plan["working_directory"]).is_dir():
-        # Relative paths, ./conf and the user's modules are relative to this directory.
-        os.chdir(plan["working_directory"])
+    reject_other_directory(sweep, plan)
     request = request_like(plan, [*nodes, f"run.root={quoted(sweep.path.parent)}"], own)
     base = to_yaml(to_plain(request.base.config, []))
     reject_different_search(sweep, before, plan_of(request), base)
@@ -56,6 +54,24 @@ def join_request(name: str, overrides: list[str], root: str) -> tuple[Request, S
         sweep.trials.mkdir(parents=True, exist_ok=True)
         write_plan(sweep, plan, base)
     return request, sweep
+
+
+def reject_other_directory(sweep: SweepDir, plan: Plan) -> None:
+    """Check that this process works in the directory of the sweep.
+
+    Relative paths, ``./conf`` and the user's modules are relative to it. Changing to a directory that the
+    plan names could make code importable that the user has not chosen.
+
+    Raises:
+        UserError: the directory exists here, and this process works in another one.
+    """
+    directory = Path(plan["working_directory"])
+    if sweep.plan_path.is_file() and directory.is_dir() and not directory.samefile(Path.cwd()):
+        command = f"cd {shlex.quote(str(directory))} && runner sweep --join {shlex.quote(str(sweep.path))}"
+        raise UserError(
+            f"the sweep {sweep.name} works in {directory}, and this command in {Path.cwd()}. If you trust "
+            f"the code in that folder, use: {command}"
+        )
 
 
 def quoted(path: Path) -> str:

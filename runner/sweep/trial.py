@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from runner.config.composition import Composition
 from runner.config.plain import to_plain, to_yaml
+from runner.config.trust import sign
 from runner.run.directory import REPEATS, RunDir
 from runner.run.files import write_json, write_text
 from runner.run.state import RunState
@@ -87,6 +88,7 @@ def prepare_trial(
     write_json(run.provenance_path, provenance | own)
     write_status(run, state="created")
     write_text(run.config_path, to_yaml(to_plain(composition.config, [])), durable=True)
+    sign(run.path, composition.config)
 
 
 def attempt_outcome(

@@ -49,7 +49,7 @@ def run(args: Namespace) -> int:
     from runner.cli.arguments import allow_packages, split_experiment
     from runner.cli.data.node import data_module
 
-    allow_packages(args.allow_package)
+    allow_packages(args.allow_package, args.trust)
     options = find_groups(args.config_dir)["data"]
     words = args.overrides
     experiment, words = (None, words) if words and words[0] in options else split_experiment(words)

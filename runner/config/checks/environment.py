@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -117,8 +118,33 @@ SIGNALLED_EARLIER_S = 60
 
 
 def launcher_problems(context: CheckContext) -> list[Problem]:
-    """Checks the ``launcher`` node."""
-    return launching_problems(context.node("launcher"), context.node("hardware"))
+    """Checks the ``launcher`` node, and what else reaches a batch script."""
+    launcher = context.node("launcher")
+    texts = [*texts_of(launcher, "launcher"), *texts_of(context.node("run"), "run")]
+    unprintable = [
+        Problem(
+            key,
+            f"{key}={text!r} contains a control character, such as a line break, and reaches a batch script.",
+            "invalid_value",
+            "Remove it; launcher.setup takes a list with an entry per line.",
+        )
+        for key, text in texts
+        if not text.isprintable()
+    ]
+    return [*unprintable, *launching_problems(launcher, context.node("hardware"))]
+
+
+def texts_of(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Yield ``(dotted key, text)`` for the texts in nested containers, keys of mappings included."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield f"{key}.{name}", str(name)
+            yield from texts_of(item, f"{key}.{name}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from texts_of(item, f"{key}[{index}]")
+    elif isinstance(value, str):
+        yield key, value
 
 
 def launching_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[Problem]:
@@ -129,7 +155,7 @@ def launching_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> li
         hardware: its ``hardware`` node.
     """
     kind = launcher.get("kind", "local")
-    if kind not in KEYS:
+    if not isinstance(kind, str) or kind not in KEYS:
         return []  # reported by the check of its type
     known = {key for keys in KEYS.values() for key in keys}
     problems = []
