@@ -119,7 +119,7 @@ def command_problems(config: DictConfig, path: Path) -> list[Problem]:
     Experiments are exchanged more often than ``conf/`` folders, and a reader expects no commands in them.
     """
     launcher = OmegaConf.select(config, "launcher")
-    given = [f"launcher.{key}" for key in (launcher if isinstance(launcher, DictConfig) else ())]
+    given = [f"launcher.{key!s}" for key in (launcher if isinstance(launcher, DictConfig) else ())]
     return [
         Problem(
             key,

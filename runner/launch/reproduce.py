@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from runner.config.diff import Change
 from runner.config.plain import to_plain, to_yaml
@@ -58,7 +59,8 @@ def prepare_reproduction(run: RunDir, command: list[str], with_old_code: bool = 
             f"{run.name} was changed between its attempts ({'; '.join(acting)}), so no single config "
             "reproduces it."
         )
-    config = OmegaConf.load(run.config_path) if with_old_code else read_stored_config(run.config_path)
+    stored = OmegaConf.load(run.config_path) if with_old_code else read_stored_config(run.config_path)
+    config = cast("DictConfig", stored)
     num_threads = (provenance.get("worker") or {}).get("num_threads")
     if num_threads and config.hardware.get("num_threads") is None:
         config.hardware.num_threads = num_threads  # the thread count determines the order of summation
