@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
-from typing import Annotated, Any, ClassVar, TypedDict
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 import torch
 from annotated_types import Ge, Gt
@@ -16,12 +18,15 @@ from torch.utils.data import DataLoader
 from runner.data.dropped import DroppedSamples
 from runner.data.facts import Facts
 from runner.data.folds import FoldCut, Folds
+from runner.data.groups import group_pattern, groups_of_names, shared_groups, split_groups
 from runner.data.measurements import Measurements
 from runner.data.split import Split, make_loader
 from runner.data.statistics import same_statistics
 from runner.errors import DataError
 
 __all__ = ["DataModule", "LoaderOptions", "split_indices"]
+
+log = logging.getLogger(__name__)
 
 
 def split_indices(
@@ -87,6 +92,7 @@ class LoaderOptions(TypedDict, total=False):
     num_workers: int
     seed: int
     drop_last: bool
+    group: str | None
 
 
 class DataModule(LightningDataModule):
@@ -103,6 +109,9 @@ class DataModule(LightningDataModule):
         seed: seed of the sample order and the augmentation (a random split into train, val and test has its
             own seed).
         drop_last: drop the last training batch if it is incomplete.
+        group: keeps all samples of a group, such as a patient or speaker, in one split and one fold. For
+            tables the name of a column, which is then no feature; for files ``folder``, the folder of a file,
+            or a regular expression that matches the group in the path of a file: ``patient([0-9]+)``.
 
     Attributes:
         splits: ``train``, ``val`` and optionally ``test``.
@@ -114,6 +123,8 @@ class DataModule(LightningDataModule):
         extra_facts: names of the facts provided beyond the common ones, so that a config that refers to an
             unknown fact is rejected early; None if they are not known beforehand.
         no_folds: why the samples cannot be cut into folds; None if they can.
+        groups_by: where ``group`` finds the groups: in a ``column`` of a table, or in the ``name`` of a
+            sample; None if the data set has no groups.
         folds: cross-validation folds; None for a single split.
         fold_cut: the resulting folds; available after ``setup``.
         no_folds_with: settings that exclude folds.
@@ -125,6 +136,7 @@ class DataModule(LightningDataModule):
     no_folds: ClassVar[str | None] = None
     no_folds_with: ClassVar[tuple[str, ...]] = ()
     lower_origin: ClassVar[bool] = False
+    groups_by: ClassVar[Literal["column", "name"] | None] = None
 
     def __init__(
         self,
@@ -133,8 +145,10 @@ class DataModule(LightningDataModule):
         num_workers: Annotated[int, Ge(0)] = 0,
         seed: Annotated[int, Ge(0)] = 0,
         drop_last: bool = False,
+        group: str | None = None,
     ) -> None:
         super().__init__()
+        self.group = group
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size or batch_size
         self.num_workers = num_workers
@@ -153,9 +167,96 @@ class DataModule(LightningDataModule):
     def take_folds(self, folds: Folds) -> None:
         """Enables cross-validation.
 
-        ``setup`` will cut the training and validation samples into these folds.
+        ``setup`` will cut the training and validation samples into these folds. Folds without groups of
+        their own have those of ``group``.
         """
+        if self.group is not None and folds.group_column is None and folds.group_pattern is None:
+            if self.groups_by == "column":
+                folds = replace(folds, group_column=self.group)
+            elif self.groups_by == "name":
+                folds = replace(folds, group_pattern=group_pattern(self.group))
         self.folds = folds
+
+    def split_samples(
+        self,
+        num_samples: int,
+        val_fraction: float,
+        test_fraction: float = 0.0,
+        seed: int = 0,
+        labels: Tensor | None = None,
+        groups: Callable[[], Sequence[str]] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Splits samples at random into train, val and test: whole groups with ``group``.
+
+        Args:
+            num_samples: number of samples, N.
+            val_fraction: fraction of all samples for validation, 0 to 1.
+            test_fraction: fraction of all samples for the test, 0 to 1.
+            seed: seed of the split.
+            labels: ``(N,)`` class ids for a stratified split.
+            groups: returns the group of each sample; only called with ``group``.
+
+        Returns:
+            Three sorted index tensors.
+
+        Raises:
+            DataError: there are fewer groups than splits.
+        """
+        if self.group is None or groups is None:
+            return split_indices(num_samples, val_fraction, test_fraction, seed, labels)
+        parts = split_groups(names := groups(), val_fraction, test_fraction, seed, labels)
+        sizes = {
+            split: len({names[index] for index in part.tolist()})
+            for split, part in zip(("train", "val", "test"), parts, strict=True)
+            if len(part)
+        }
+        log.warning(
+            "groups by %s: %s",
+            self.group,
+            ", ".join(f"{size} in {split}" for split, size in sizes.items()),
+        )
+        return parts
+
+    def split_names(
+        self,
+        names: Sequence[str],
+        val_fraction: float,
+        test_fraction: float = 0.0,
+        seed: int = 0,
+        labels: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Splits samples with names as ``split_samples`` does; ``group`` applies to the names."""
+        rule = self.group or ""
+        return self.split_samples(
+            len(names), val_fraction, test_fraction, seed, labels, lambda: groups_of_names(rule, names)
+        )
+
+    def report_shared_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
+        """Warns of groups that occur in two splits, which the user has separated.
+
+        Args:
+            groups: the group of each sample, by split.
+        """
+        for (first, second), names in shared_groups(groups).items():
+            examples = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+            log.warning(
+                "data.group=%s: %d groups of %s also occur in %s (%s), so its metrics may be too good.",
+                self.group,
+                len(names),
+                second,
+                first,
+                examples,
+            )
+
+    def report_shared_names(self) -> None:
+        """Warns of groups of named samples that occur in two splits; see ``report_shared_groups``."""
+        if self.group is not None:
+            names = {
+                split: [part.name(index) for index in part.indices.tolist()]
+                for split, part in self.splits.items()
+            }
+            rule = self.group
+            self.report_shared_groups({split: groups_of_names(rule, of) for split, of in names.items()})
 
     def fold(
         self,

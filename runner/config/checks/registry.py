@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from runner.config.checks import compatibility, constructors, environment, folds, hardware, no_effect, trainer
+from runner.config.checks import (
+    compatibility,
+    constructors,
+    environment,
+    folds,
+    groups,
+    hardware,
+    no_effect,
+    trainer,
+)
 from runner.config.checks.context import CheckContext
 from runner.config.monitor import monitor_problems
 from runner.errors import Problem
@@ -28,6 +37,7 @@ CHECKS: tuple[Check, ...] = (
     no_effect.initial_weights_problems,
     no_effect.tracking_problems,
     folds.fold_problems,
+    groups.group_problems,
     hardware.device_number_problems,
     hardware.sharding_problems,
     hardware.micro_batch_problems,

@@ -15,7 +15,7 @@ from torch import Tensor
 from runner.data.audio.layout import Layout, sound_files
 from runner.data.audio.source import Frames, SoundSource
 from runner.data.audio.spectrogram import LogMel, duration, file_problem, read_sound
-from runner.data.base import DataModule, LoaderOptions, split_indices
+from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts
 from runner.data.measurements import Measurements, spread
 from runner.data.split import Split
@@ -52,6 +52,7 @@ class AudioFolderDataModule(DataModule):
 
     extra_facts = ("num_features", "vocab_size", "per_step", "sample_rate")
     lower_origin = True
+    groups_by = "name"
 
     def __init__(
         self,
@@ -119,6 +120,7 @@ class AudioFolderDataModule(DataModule):
                 "Add sounds, or "
                 "change the fractions."
             )
+        self.report_shared_names()
         if not self.measured:
             self._use(self.measure(source))
         counts = torch.bincount(
@@ -151,7 +153,8 @@ class AudioFolderDataModule(DataModule):
         rest = torch.tensor(splits["train"])
         test_fraction = 0.0 if splits["test"] else self.test_fraction
         val_fraction = 0.0 if splits["val"] else self.val_fraction
-        parts = split_indices(len(rest), val_fraction, test_fraction, self.split_seed, targets[rest])
+        names = [source.name(index) for index in rest.tolist()]
+        parts = self.split_names(names, val_fraction, test_fraction, self.split_seed, targets[rest])
         train, val, test = (rest[part] for part in parts)
         if not splits["val"]:
             train, val = self.fold(train, val, targets, source.name)

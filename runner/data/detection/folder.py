@@ -12,7 +12,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from runner.data.base import LoaderOptions, split_indices
+from runner.data.base import LoaderOptions
 from runner.data.detection.annotation_errors import BadBoxes, find_faults, mend, refusal
 from runner.data.detection.base import DetectionDataModule
 from runner.data.detection.layout import folder_problems, usual_sides
@@ -61,6 +61,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
     """
 
     can_scale = True
+    groups_by = "name"
 
     def __init__(
         self,
@@ -161,6 +162,7 @@ class AnnotatedImagesDataModule(DetectionDataModule):
                 logger.warning(note)
         parts = self._parts(sources)
         self.splits = {split: self.make_split(split, *part) for split, part in parts.items()}
+        self.report_shared_names()
         self.facts = self._facts(parts, tables, class_names, notes)
         self._reject_emptiness(parts)
         self._count_crowds(*parts["train"])
@@ -203,8 +205,10 @@ class AnnotatedImagesDataModule(DetectionDataModule):
         """Return source and indices of each split; a missing val split is split off from train."""
         parts = {split: (source, torch.arange(len(source))) for split, source in sources.items()}
         if "val" not in parts:
-            train, val, _ = split_indices(len(sources["train"]), self.val_fraction, seed=self.split_seed)
-            train, val = self.fold(train, val, name=sources["train"].name)
+            source = sources["train"]
+            names = [source.name(index) for index in range(len(source))]
+            train, val, _ = self.split_names(names, self.val_fraction, seed=self.split_seed)
+            train, val = self.fold(train, val, name=source.name)
             parts |= {"train": (sources["train"], train), "val": (sources["train"], val)}
         ordered = {split: parts[split] for split in ("train", "val", "test") if split in parts}
         for split, (_, indices) in ordered.items() if self.num_images else ():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,15 @@ from runner.data.images.verify import BrokenFile
 __all__ = ["ImageCut", "count_problems", "cut_tree", "fraction_problems"]
 
 FRACTION = 0.15
+
+SplitSamples = Callable[[Sequence[str], float, float, int, Tensor], tuple[Tensor, Tensor, Tensor]]
+"""Maps paths, fractions of val and test, a seed and class ids to the indices of train, val and test."""
+
+
+def split_by_class(
+    paths: Sequence[str], val_fraction: float, test_fraction: float, seed: int, labels: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    return split_indices(len(paths), val_fraction, test_fraction, seed, labels)
 
 
 @dataclass
@@ -48,6 +57,7 @@ def cut_tree(
     val_fraction: float | None = None,
     test_fraction: float | None = None,
     seed: int = 0,
+    split_samples: SplitSamples = split_by_class,
 ) -> ImageCut:
     """Use existing split folders and create missing splits at random; see ImageFolderDataModule.
 
@@ -57,6 +67,7 @@ def cut_tree(
         val_fraction: fraction of the validation split.
         test_fraction: fraction of the test split.
         seed: seed of the random split.
+        split_samples: splits the images of a folder, as ``DataModule.split_samples`` does.
     """
     first = "all" if "all" in tree.folders else "train"
     cut = ImageCut(list(tree.classes[first]), [], [], torch.empty(0), {}, [])
@@ -73,16 +84,23 @@ def cut_tree(
                     targets.append(label)
         cut.splits[split] = torch.arange(begin, len(targets))
     cut.targets = torch.tensor(targets, dtype=torch.long)
-    cut_missing(cut, val_fraction, test_fraction, seed)
+    cut_missing(cut, val_fraction, test_fraction, seed, split_samples)
     return cut
 
 
-def cut_missing(cut: ImageCut, val_fraction: float | None, test_fraction: float | None, seed: int) -> None:
+def cut_missing(
+    cut: ImageCut,
+    val_fraction: float | None,
+    test_fraction: float | None,
+    seed: int,
+    split_samples: SplitSamples,
+) -> None:
     """Create the splits that have no folder."""
 
     def parts(split: str, first: float, second: float = 0.0) -> list[Tensor]:
         whole = cut.splits.pop(split)
-        indices = split_indices(len(whole), first, second, seed, cut.targets[whole])
+        paths = [cut.paths[index] for index in whole.tolist()]
+        indices = split_samples(paths, first, second, seed, cut.targets[whole])
         return [whole[part] for part in indices]
 
     splits = cut.splits

@@ -77,6 +77,7 @@ class ImageFolderDataModule(WhiteLevel, DataModule):
 
     extra_facts = ("set_aside",)
     can_scale = True
+    groups_by = "name"
 
     def __init__(
         self,
@@ -138,7 +139,8 @@ class ImageFolderDataModule(WhiteLevel, DataModule):
         if problems:
             return tree, None, problems
         left_out = {entry.path for entry in self.listed_broken()}
-        cut = cut_tree(tree, left_out, self.val_fraction, self.test_fraction, self.split_seed)
+        fractions = self.val_fraction, self.test_fraction
+        cut = cut_tree(tree, left_out, *fractions, self.split_seed, self.split_names)
         if "val" not in tree.folders:
             parts = self.fold(cut.splits["train"], cut.splits["val"], cut.targets, cut.paths.__getitem__)
             cut.splits["train"], cut.splits["val"] = parts
@@ -178,6 +180,7 @@ class ImageFolderDataModule(WhiteLevel, DataModule):
             for split in ("train", "val", "test")
             if split in cut.splits
         }
+        self.report_shared_names()
         self.facts = self._facts(cut, set_aside)
 
     def measurements(self) -> Measurements:

@@ -78,6 +78,7 @@ class MaskFolderDataModule(SegmentationDataModule):
     """
 
     can_scale = True
+    groups_by = "name"
 
     def __init__(
         self,
@@ -202,7 +203,7 @@ class MaskFolderDataModule(SegmentationDataModule):
             split: [pair for pair in of_split if left_out.isdisjoint(pair)]
             for split, of_split in tree.pairs.items()
         }
-        flat, indices = cut_pairs(pairs, *self.fractions, self.split_seed)
+        flat, indices = cut_pairs(pairs, *self.fractions, self.split_seed, self.split_names)
         if "val" in indices and "val" not in pairs:
             parts = self.fold(indices["train"], indices["val"], name=lambda index: flat[index][0])
             indices |= dict(zip(("train", "val"), parts, strict=True))
@@ -211,6 +212,7 @@ class MaskFolderDataModule(SegmentationDataModule):
         source = self.make_source(flat)
         self.settle_reading(source, indices)
         self.splits = {split: self.make_split(split, source, part) for split, part in indices.items()}
+        self.report_shared_names()
         statistics = self.survey_train(len(self.class_names))
         self.reject_faults(statistics)
         title, origin = self.folder.absolute().name, str(self.folder.absolute())

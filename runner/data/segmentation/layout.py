@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,9 +21,22 @@ __all__ = ["MaskTree", "Pair", "cut_pairs", "find_folders", "list_pairs", "scan_
 
 FRACTION = 0.15
 
+SplitNames = Callable[[Sequence[str], float, float, int], tuple[Tensor, Tensor, Tensor]]
+"""Maps names, fractions of val and test and a seed to the indices of train, val and test."""
+
+
+def split_at_random(
+    names: Sequence[str], val_fraction: float, test_fraction: float, seed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    return split_indices(len(names), val_fraction, test_fraction, seed)
+
 
 def cut_pairs(
-    pairs: dict[str, list[Pair]], val_fraction: float | None, test_fraction: float | None, seed: int
+    pairs: dict[str, list[Pair]],
+    val_fraction: float | None,
+    test_fraction: float | None,
+    seed: int,
+    split_names: SplitNames | None = None,
 ) -> tuple[list[Pair], dict[str, Tensor]]:
     """Return all pairs and the indices of each split: existing split folders, or random splits.
 
@@ -32,7 +45,9 @@ def cut_pairs(
         val_fraction: fraction of all pairs, or of train if there is no val folder; 0.15 when None.
         test_fraction: fraction of all pairs, 0.15 when None. Ignored with split folders.
         seed: seed of the random split.
+        split_names: splits the pairs of a folder by the paths of their images; at random when None.
     """
+    split_names = split_names or split_at_random
     flat: list[Pair] = []
     splits: dict[str, Tensor] = {}
     for split, of_split in pairs.items():
@@ -41,12 +56,11 @@ def cut_pairs(
     val_fraction = FRACTION if val_fraction is None else val_fraction
     if "all" in splits:
         rest = FRACTION if test_fraction is None else test_fraction
-        splits = dict(
-            zip(("train", "val", "test"), split_indices(len(flat), val_fraction, rest, seed), strict=True)
-        )
+        parts = split_names([image for image, _ in flat], val_fraction, rest, seed)
+        splits = dict(zip(("train", "val", "test"), parts, strict=True))
     elif "val" not in splits:
         whole = splits["train"]
-        train, val, _ = split_indices(len(whole), val_fraction, seed=seed)
+        train, val, _ = split_names([flat[index][0] for index in whole.tolist()], val_fraction, 0.0, seed)
         splits |= {"train": whole[train], "val": whole[val]}
     return flat, {split: splits[split] for split in ("train", "val", "test") if len(splits.get(split, ()))}
 

@@ -13,7 +13,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from runner.data.base import DataModule, LoaderOptions, split_indices
+from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts, digest_files
 from runner.data.folds import Folds
 from runner.data.split import Split
@@ -77,6 +77,7 @@ class TableDataModule(DataModule):
         fitted: statistics of the training rows; available after ``setup`` or ``load_state_dict``.
     """
 
+    groups_by = "column"
     extra_facts = ("feature_names", "num_numeric", "target_names", "target_mean", "target_std", "notes")
 
     def __init__(
@@ -118,7 +119,7 @@ class TableDataModule(DataModule):
             columns=list(columns) if columns else None,
             separator=separator,
             na_values=[str(value) for value in (["?"] if na_values is None else na_values)],
-            ignore=list(ignore or []),
+            ignore=[*(ignore or []), *([self.group] if self.group else [])],
             categorical=list(categorical or []),
             label_strip=label_strip,
             decimal=decimal,
@@ -209,21 +210,36 @@ class TableDataModule(DataModule):
         if self.test_path:
             test = self._fit.encode(tables["test"], self.layout, self.test_path)
             self.splits["test"] = Split(test, range(len(test)), None, self.seed)
+            if self.group is not None and self.group in tables["test"].columns:
+                groups = {split: tables[split][self.group].astype(str).tolist() for split in tables}
+                self.report_shared_groups(groups)
         self.facts = self._facts(source.targets[self.splits["train"].indices])
 
     def _cut(self, targets: Tensor, is_class: bool) -> tuple[Tensor, Tensor, Tensor]:
         test_fraction = 0.0 if self.test_path else self.test_fraction
         labels = targets if is_class else None
-        train, val, test = split_indices(
-            len(targets), self.val_fraction, test_fraction, self.split_seed, labels
+        train, val, test = self.split_samples(
+            len(targets), self.val_fraction, test_fraction, self.split_seed, labels, self._groups
         )
         return *self.fold(train, val, labels, column=self._column), test
 
     def take_folds(self, folds: Folds) -> None:
         """Ignores the group column as a feature: new rows belong to other groups."""
         super().take_folds(folds)
-        if folds.group_column:
+        if folds.group_column and folds.group_column not in self.layout.ignore:
             self.layout.ignore.append(folds.group_column)
+
+    def _groups(self) -> list[str]:
+        return [str(value) for value in self._column(self.group or "")]
+
+    @property
+    def _group_settings(self) -> dict[str, str]:
+        """The columns of groups by the setting that names them."""
+        in_folds = self.folds.group_column if self.folds else None
+        names = {"data.group": self.group, "folds.group_column": in_folds}
+        if self.group == in_folds:
+            del names["folds.group_column"]
+        return {key: name for key, name in names.items() if name is not None}
 
     def _feature_problems(self, table: pd.DataFrame) -> list[str]:
         """Check before ``setup`` whether any feature differs between the rows with a target."""
@@ -233,20 +249,17 @@ class TableDataModule(DataModule):
         return [f"{self.path}: {problem}"] if problem else []
 
     def _group_problems(self, table: pd.DataFrame) -> list[str]:
-        name = self.folds.group_column if self.folds else None
-        if name is None:
-            return []
-        if name not in table.columns:
-            return [
-                f"folds.group_column={name}: {self.path} has no such column. "
-                f"{did_you_mean(name, table.columns)}"
-            ]
-        if name in self.layout.targets:
-            return [
-                f"folds.group_column={name} is the target: rows of a class would all be in one fold. Name "
-                "another."
-            ]
-        return []
+        problems = []
+        for key, name in self._group_settings.items():
+            if name not in table.columns:
+                hint = did_you_mean(name, table.columns)
+                problems.append(f"{key}={name}: {self.path} has no such column. {hint}")
+            elif name in self.layout.targets:
+                part = "fold" if key.startswith("folds") else "split"
+                problems.append(
+                    f"{key}={name} is the target: rows of a class would all be in one {part}. Name another."
+                )
+        return problems
 
     def _column(self, name: str) -> list[Any]:
         if self.table is None:
@@ -254,9 +267,8 @@ class TableDataModule(DataModule):
         values = self.table[name]
         if values.isna().any():
             row = int(values.isna().to_numpy().argmax())
-            raise DataError(
-                f"folds.group_column={name}: {self.path}, row {row + 1} has no value in this column."
-            )
+            key = next((key for key, column in self._group_settings.items() if column == name), "data.group")
+            raise DataError(f"{key}={name}: {self.path}, row {row + 1} has no value in this column.")
         return values.tolist()
 
     def _use(self, fit: TableFit, notes: list[str]) -> None:

@@ -235,20 +235,42 @@ class TextDataModule(DataModule):
         parts, everything = texts.parts, torch.arange(len(targets))
         units = copies if self.duplicates == "together" else everything
         if not parts:
-            train, val, test = cut_together(
-                units, everything, self.val_fraction, self.test_fraction, self.split_seed, targets
+            train, val, test = self.cut_pool(
+                everything, self.val_fraction, self.test_fraction, targets, texts, units
             )
             return dict(zip(SPLITS, (*self.cut_folds(train, val, targets, texts, units), test), strict=True))
         names = np.array(parts)
         indices = {name: torch.from_numpy(np.flatnonzero(names == name)) for name in SPLITS if name in parts}
         if "val" not in indices:
-            rest, val, _ = cut_together(
-                units, indices["train"], self.val_fraction, 0.0, self.split_seed, targets
-            )
+            rest, val, _ = self.cut_pool(indices["train"], self.val_fraction, 0.0, targets, texts, units)
             indices |= dict(
                 zip(("train", "val"), self.cut_folds(rest, val, targets, texts, units), strict=True)
             )
         return indices
+
+    def cut_pool(
+        self,
+        pool: Tensor,
+        val_fraction: float,
+        test_fraction: float,
+        targets: Tensor,
+        texts: Texts,
+        units: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Split some of the texts at random: whole groups, or else identical texts together."""
+        if self.group is None:
+            return cut_together(units, pool, val_fraction, test_fraction, self.split_seed, targets)
+        if self.groups_by == "name":
+            names = [texts.names[index] for index in pool.tolist()]
+            parts = self.split_names(names, val_fraction, test_fraction, self.split_seed, targets[pool])
+        else:
+            groups = self.groups_of(texts)
+            parts = self.split_samples(
+                len(pool), val_fraction, test_fraction, self.split_seed, targets[pool],
+                lambda: [groups[index] for index in pool.tolist()],
+            )  # fmt: skip
+        train, val, test = (pool[part] for part in parts)
+        return train, val, test
 
     def cut_folds(
         self, train: Tensor, val: Tensor, targets: Tensor, texts: Texts, units: Tensor
@@ -278,8 +300,10 @@ class TextDataModule(DataModule):
         """
         num_missing = sum(not group.strip() for group in texts.groups)
         if num_missing:
-            column = self.folds.group_column if self.folds else None
-            raise DataError(f"folds.group_column={column}: {num_missing} texts have no value in this column.")
+            key, column = "data.group", self.group
+            if self.folds and self.folds.group_column != self.group:
+                key, column = "folds.group_column", self.folds.group_column
+            raise DataError(f"{key}={column}: {num_missing} texts have no value in this column.")
         return texts.groups
 
     def fit(self, texts: Iterator[str]) -> TextTokenizer:

@@ -21,6 +21,8 @@ class TextTableDataModule(TextDataModule):
         quoted: whether quotes enclose cells; when None, only if the separator is not a tab.
     """
 
+    groups_by = "column"
+
     def __init__(
         self,
         path: str | None = None,
@@ -36,7 +38,7 @@ class TextTableDataModule(TextDataModule):
         self.separator, self.quoted = separator, quoted
 
     def file_problems(self) -> list[str]:
-        columns = [self.text, self.label]
+        columns = [self.text, self.label, self.group]
         try:
             path = required_path(self.path)
             next(text_columns(path, columns, self.separator, self.quoted, self.encoding), None)
@@ -45,7 +47,7 @@ class TextTableDataModule(TextDataModule):
         return []
 
     def read(self) -> Texts:
-        group = self.folds.group_column if self.folds else None
+        group = self.folds.group_column if self.folds else self.group
         path = required_path(self.path)
         return read_csv(path, self.text, self.label, self.separator, self.quoted, group, self.encoding)
 
@@ -59,6 +61,7 @@ class TextFolderDataModule(TextDataModule):
 
     what = "folder"
     unit = "texts"
+    groups_by = "name"
 
     def read(self) -> Texts:
         return read_folder(required_path(self.path), self.dropped, self.encoding)
