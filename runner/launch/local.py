@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
+from runner.config.changed import changed_settings
 from runner.config.checks.folds import of_all_folds
 from runner.config.composition import Composition
 from runner.config.plain import to_plain, to_yaml
@@ -49,6 +50,7 @@ def prepare(composition: Composition, command: list[str] | None = None) -> RunDi
             seed=config.seed,
             choices=composition.choices,
             automatic=composition.automatic,
+            changed=changed_settings(composition),
             fingerprint=fingerprint(composition),
         )
         write_status(run, state="created")

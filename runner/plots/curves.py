@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from runner.plots.style import CYCLE, MUTED, SPLIT_COLORS, label, new_figure, styled
 
-__all__ = ["metric_curves", "overfitting_gap"]
+__all__ = ["metric_curves", "metric_panels", "overfitting_gap"]
 
 Points = Sequence[tuple[int, int, float]]
 SPLITS = ("train", "val", "test")
@@ -32,7 +32,7 @@ def metric_curves(
         best: (step, epoch) of the best checkpoint, marked in all panels.
         title: title of the figure.
     """
-    panels = _panels(metrics)
+    panels = metric_panels(metrics)
     cols = {1: 1, 2: 2, 4: 2, 7: 4, 8: 4}.get(len(panels), 3 if len(panels) <= 9 else 4)
     rows = max(math.ceil(len(panels) / cols), 1)
     width = {1: 7.0, 2: 9.0, 3: 11.5, 4: 13.5}[cols]
@@ -54,8 +54,8 @@ def metric_curves(
     return fig
 
 
-def _panels(metrics: Mapping[str, Points]) -> dict[str, dict[str, Points]]:
-    """{"loss": {"train": points, "val": points}, …}, losses first, then in the order of their keys."""
+def metric_panels(metrics: Mapping[str, Points]) -> dict[str, dict[str, Points]]:
+    """Return the lines of each panel: ``{"loss": {"train": points, "val": points}, …}``, losses first."""
     panels: dict[str, dict[str, Points]] = defaultdict(dict)
     for key, points in metrics.items():
         split, _, name = key.partition("/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from runner.plots.style import CYCLE, MUTED, label, new_figure, styled
 
-__all__ = ["learning_rate_curve", "range_test_curve", "schedule_curves"]
+__all__ = ["is_piecewise_constant", "learning_rate_curve", "range_test_curve", "schedule_curves"]
 
 
 @styled
@@ -29,8 +30,8 @@ def learning_rate_curve(
     seen = [np.zeros(0)]
     for name, points in rates.items():
         array = np.array(points, dtype=float).reshape(-1, 3)
-        # A rate holds until the next one is set, which a slanted line between two far points would hide.
-        style = "steps-post" if len(array) < 60 else "default"
+        # A decay by steps holds a rate until the next one; other schedules change it with every step.
+        style = "steps-post" if is_piecewise_constant(points) else "default"
         ax.plot(array[:, 0], array[:, 2], drawstyle=style, label=label(name, 30),
                 marker="o" if len(array) == 1 else None)  # fmt: skip
         seen.append(array[:, 2])
@@ -49,6 +50,13 @@ def learning_rate_curve(
     if len(rates) > 1:
         ax.legend(loc="best")
     return fig
+
+
+def is_piecewise_constant(points: Sequence[tuple[int, int, float]]) -> bool:
+    """Return whether most of the logged learning rates equal the one before."""
+    rates = [rate for _, _, rate in points]
+    same = sum(rate == before for before, rate in pairwise(rates))
+    return len(rates) > 2 and same >= (len(rates) - 1) / 2
 
 
 COLUMNS = 3

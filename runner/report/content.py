@@ -7,11 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from runner.report.baselines import baseline_rows, baseline_verdict
-from runner.report.details import Rows, class_rows, environment_rows, fact_rows, part_rows
+from runner.report.class_table import class_table, is_class_metric
+from runner.report.curves import curves_content, script, script_digest
+from runner.report.details import Rows, changed_rows, class_rows, environment_rows, fact_rows, part_rows
 from runner.report.format import count, duration, moment, number
 from runner.report.picture import Picture
 from runner.report.suggestions import predict_command
 from runner.report.summary import Summary, lower_is_better
+from runner.report.texts import read_texts
 from runner.run.directory import RunDir
 
 __all__ = ["page_content"]
@@ -39,11 +42,17 @@ def page_content(summary: Summary, pictures: list[Picture]) -> dict[str, Any]:
         "tiles": _tiles(summary),
         "splits": list(summary.metrics),
         "metrics": _metric_rows(summary),
+        "class_table": class_table(summary.metrics),
         "baselines": baseline_rows(
             summary.results, list(summary.metrics), _metric_names(summary), summary.monitor
         ),
         "verdict": baseline_verdict(summary.results, lower_is_better(summary.monitor)),
         "curves": curves,
+        "interactive": curves_content(summary),
+        "script": script(),
+        "script_digest": script_digest(),
+        "texts": read_texts(summary.directory),
+        "changed": changed_rows(summary.provenance),
         "samples": samples,
         "plots": _by_split(named.values()),
         "facts": fact_rows(summary.facts),
@@ -88,6 +97,7 @@ def _tiles(summary: Summary) -> Rows:
 
 
 def _metric_rows(summary: Summary) -> list[dict[str, Any]]:
+    """Return the rows of all metrics except those of single classes, which have their own table."""
     return [
         {
             "name": name,
@@ -98,6 +108,7 @@ def _metric_rows(summary: Summary) -> list[dict[str, Any]]:
             ],
         }
         for name in _metric_names(summary)
+        if not is_class_metric(name)
     ]
 
 

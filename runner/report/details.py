@@ -7,7 +7,15 @@ from typing import Any
 from runner.report.format import number
 from runner.report.summary import Summary
 
-__all__ = ["Rows", "class_rows", "environment_rows", "fact_rows", "part_rows"]
+__all__ = [
+    "Rows",
+    "applied_regularization",
+    "changed_rows",
+    "class_rows",
+    "environment_rows",
+    "fact_rows",
+    "part_rows",
+]
 
 Rows = list[tuple[str, str]]
 PARTS = ("model", "optimizer", "scheduler", "regularization", "transfer", "task")
@@ -27,6 +35,7 @@ KNOWN_FACTS = (
     "num_classes",
     "in_features",
     "num_numeric",
+    "dropped",
 )
 
 
@@ -49,7 +58,16 @@ def fact_rows(facts: dict[str, Any]) -> Rows:
         ("digest", facts.get("digest")),
     ]
     rows += [(key, value) for key, value in facts.items() if key not in KNOWN_FACTS]
+    rows += [("left out", _dropped_text(entry)) for entry in facts.get("dropped") or []]
     return [(name, _text(value)) for name, value in rows if value not in (None, "", [], {})]
+
+
+def _dropped_text(entry: dict[str, Any]) -> str:
+    """Format samples that were left out: ``16 of 1,003,857 tokens (train): they do not fill a stream``."""
+    counts = " of ".join(number(entry[key]) for key in ("count", "total") if entry.get(key) is not None)
+    where = f" ({entry['where']})" if entry.get("where") else ""
+    examples = f", such as {_text(entry['examples'])}" if entry.get("examples") else ""
+    return f"{counts} {entry.get('what', 'samples')}{where}: {entry.get('reason', '')}{examples}"
 
 
 def class_rows(facts: dict[str, Any]) -> list[tuple[str, int, float]]:
@@ -59,11 +77,52 @@ def class_rows(facts: dict[str, Any]) -> list[tuple[str, int, float]]:
     return [(str(name), size, 100 * size / largest) for name, size in zip(names, counts, strict=False)]
 
 
+WHERE_USED = {
+    "dropout": "model",
+    "spatial_dropout": "model",
+    "stochastic_depth": "model",
+    "weight_decay": "optimizer",
+    "label_smoothing": "task",
+    "augment": "data",
+}
+"""Regularization settings that other nodes refer to; they apply if the node uses them."""
+OFF: tuple[Any, ...] = (None, False, 0, 0.0)
+
+
+def applied_regularization(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the regularization settings that apply to a run."""
+    settings = config.get("regularization")
+    if not isinstance(settings, dict):
+        return {}
+    return {
+        key: value
+        for key, value in settings.items()
+        if value not in OFF and (key not in WHERE_USED or _is_used(config.get(WHERE_USED[key]), key))
+    }
+
+
+def _is_used(node: Any, key: str) -> bool:
+    """Return whether a node or one inside it has a value for a key."""
+    if isinstance(node, list):
+        return any(_is_used(item, key) for item in node)
+    if not isinstance(node, dict):
+        return False
+    return node.get(key) not in OFF or any(_is_used(item, key) for item in node.values())
+
+
+def changed_rows(provenance: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Return key, default and value of each setting that differs from the default config."""
+    changed = provenance.get("changed") or {}
+    return [(key, _text(default), _text(value)) for key, (default, value) in changed.items()]
+
+
 def part_rows(summary: Summary) -> list[tuple[str, str, Rows]]:
     """Return group, constructor and settings of each component of the config."""
     rows = []
     for group in PARTS:
         node = summary.config.get(group)
+        if group == "regularization":
+            node = applied_regularization(summary.config) or None
         if isinstance(node, dict):
             settings = [
                 (str(key), _text(value))

@@ -15,8 +15,9 @@ from runner.plots.images import sample_grid
 from runner.plots.learning_rate import learning_rate_curve
 from runner.plots.style import to_png
 from runner.plots.text import length_histogram
+from runner.report.curves import curve_metrics
+from runner.report.texts import write_texts
 from runner.run.directory import RunDir
-from runner.run.journal import load_metrics
 from runner.run.state import RunState
 
 __all__ = ["curve_figures", "draw_figures"]
@@ -24,11 +25,7 @@ __all__ = ["curve_figures", "draw_figures"]
 
 def curve_figures(run: RunState) -> Iterator[tuple[str, Any]]:
     """Yield names and figures of the logged metrics by epoch and of the learning rate by step."""
-    metrics = load_metrics(run.directory.metrics_path)
-    rates = {key: points for key, points in metrics.items() if key.startswith("train/lr")}
-    curves = {key: points for key, points in metrics.items() if key not in rates}
-    if "train/loss" in curves:
-        curves.pop("train/epoch_loss", None)  # the means of the same values
+    curves, rates = curve_metrics(run)
     best = run.best
     if curves:
         yield "curves", metric_curves(curves, best=(best["step"], best["epoch"]) if best else None)
@@ -64,6 +61,12 @@ def draw_figures(run: RunDir, task: Any, data: Any) -> list[str]:
             raise
         except Exception:
             log.exception("a plot could not be drawn")
+    try:
+        write_texts(run, task.texts(data))
+    except Interrupted:
+        raise
+    except Exception:
+        log.exception("the texts could not be written")
     return names
 
 

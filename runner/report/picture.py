@@ -23,6 +23,23 @@ ORDER = (
     "calibration",
     "precision_recall",
 )
+CHARTS = (
+    "accuracy",
+    "boundary",
+    "box_scores",
+    "calibration",
+    "class_scores",
+    "confusion",
+    "curves",
+    "forecast",
+    "learning_rate",
+    "lengths",
+    "lr_finder",
+    "precision_recall",
+    "regression",
+    "residuals",
+)
+"""Beginnings of the names of plots without photos."""
 CSS_PIXELS_PER_PIXEL = 96 / 130
 """Plots are written with 130 dpi and shown with 96 dpi, so that their text has the same size everywhere."""
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -48,6 +65,11 @@ class Picture:
     def kind(self) -> str:
         """The name without the split, such as "confusion"."""
         return self.name.removeprefix(f"{self.split}_")
+
+    @property
+    def look(self) -> str:
+        """Class of the image: colours of charts are inverted in dark mode, those of photos are not."""
+        return "chart" if self.kind.startswith(CHARTS) else "photo"
 
     @property
     def alt(self) -> str:

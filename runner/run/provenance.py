@@ -118,6 +118,7 @@ def write_provenance(
     choices: dict[str, str] | None = None,
     automatic: dict[str, Any] | None = None,
     fingerprint: str | None = None,
+    changed: dict[str, list[Any]] | None = None,
 ) -> dict[str, Any]:
     """Write ``provenance.json`` and, if the work tree is dirty, ``git.diff``.
 
@@ -128,11 +129,14 @@ def write_provenance(
         choices: config group → selected option.
         automatic: key → value and reason, of settings chosen by rules.
         fingerprint: digest of the requested config; equal commands have the same.
+        changed: key → default and value, of settings that differ from the default config.
     """
     provenance, diff = collect_provenance(command, seed)
     provenance["choices"] = choices or {}
     if automatic:
         provenance["automatic"] = automatic
+    if changed:
+        provenance["changed"] = changed
     provenance["fingerprint"] = fingerprint
     provenance["format_version"] = FORMAT_VERSION
     if diff and provenance["git"] is not None:

@@ -138,6 +138,14 @@ class TaskHooks(LightningModule):
         """
         return iter(())
 
+    def texts(self, data: Any) -> dict[str, Any]:
+        """Returns texts for the report page, as plain containers; none by default.
+
+        Args:
+            data: the run's data module.
+        """
+        return {}
+
     def evaluated_rows(self, outputs: dict[str, Any]) -> list[dict[str, Any]]:
         """Returns one plain dict per sample with its ``target`` and ``prediction``, for cross-validation.
 

@@ -19,6 +19,7 @@ from runner.distributed.collectives import all_gather, world_size
 from runner.errors import DataError, UserError
 from runner.tasks.base import StepOutput, Task
 from runner.tasks.explanation import ExplanationRequest, ExplanationTarget, single_token
+from runner.tasks.language_texts import sampled_texts, surprising_passages
 from runner.tasks.sampling import draw
 from runner.tasks.shape_check import first_line, in_eval_mode
 from runner.tasks.typed_modules import TypedModuleDict
@@ -211,6 +212,23 @@ class LanguageTask(Task):
             generated.append(tokens)
             logits, state = self.model(tokens, state, True)
         return torch.cat(generated, 1)
+
+    def texts(self, data: DataModule) -> dict[str, Any]:
+        if not len(data.splits.get("val", ())):
+            return {}
+        state: Any = None
+
+        def score(batch: dict[str, Any]) -> Tensor:
+            nonlocal state
+            inputs, targets = batch["inputs"].to(self.device), batch["targets"].to(self.device)
+            logits, state = self.model(inputs, None if batch["first"] else state, True)
+            return cross_entropy(logits.float().transpose(1, 2), targets, reduction="none")
+
+        with in_eval_mode(self.model), torch.inference_mode():
+            return {
+                "samples": sampled_texts(self.generate, data, self.device),
+                "passages": surprising_passages(score, data),
+            }
 
     def explanation_targets(self, request: ExplanationRequest) -> list[ExplanationTarget]:
         """Explains the logit of the token after the text."""

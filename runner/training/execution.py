@@ -30,6 +30,7 @@ from runner.distributed.process_info import ProcessInfo
 from runner.errors import BudgetSpent, UserError
 from runner.models.tabm import FitsInputs
 from runner.models.weights import load_weights
+from runner.optim.group_names import group_names
 from runner.optim.groups import mark_groups
 from runner.optim.range_test import RangeTest
 from runner.report import console
@@ -220,9 +221,12 @@ class Execution:
             )
         self.fit(trainer)
         check_trained(trainer.global_step)
+        groups = trainer.optimizers[0].param_groups if trainer.optimizers else []
+        named_groups = group_names(groups, self.task.model)
         journal_of(trainer).save(durable=True)
         barrier()  # all ranks must see the same checkpoints
         results = self.evaluate(trainer)
+        results |= {"parameter_groups": named_groups} if len(named_groups) > 1 else {}
         if self.process_info.is_first:
             if self.config.get("folds"):
                 write_predictions(self.run, self.task, self.data, self.config["folds"]["index"])
