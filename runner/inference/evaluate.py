@@ -24,14 +24,15 @@ from runner.training.components import adapt_facts
 __all__ = ["evaluate", "reject_new_cut", "set_up_split"]
 
 CUTS = (
-    "split_seed", "val_fraction", "test_fraction", "val_size", "test_pattern", "rows",
-    "num_samples", "num_images", "num_steps", "num_train", "num_val", "num_test",
+    "split_seed", "split_column", "group", "val_fraction", "test_fraction", "val_size", "test_pattern",
+    "rows", "num_samples", "num_images", "num_steps", "num_train", "num_val", "num_test",
 )  # fmt: skip
 """Keys of ``data`` that determine which samples are in which split."""
 PLACES = (
     "root",
     "path",
     "test_path",
+    "val_path",
     "data_dir",
     "config",
     "train",

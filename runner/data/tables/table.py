@@ -16,6 +16,7 @@ from torch import Tensor
 from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts, digest_files
 from runner.data.folds import Folds
+from runner.data.given_splits import indices_of_parts, parts_of_column
 from runner.data.split import Split
 from runner.data.standardize import Standardize
 from runner.data.tables.encoder import EncoderLimits, TableFit, empty_problem, fit_encoder, learn
@@ -43,7 +44,11 @@ class TableDataModule(DataModule):
         target: the column to predict, or several for a regression with several targets.
         task: ``classification``, ``regression`` or a task's class; derived from the target's values when
             None.
-        test_path: a separate test file; without it, ``test_fraction`` of the rows are the test split.
+        val_path, test_path: separate files of these splits; without them, ``val_fraction`` and
+            ``test_fraction`` of the rows are split off.
+        split_column: a column that names the split of each row (``train``, ``val``, ``test`` and the like).
+            Without rows for validation, ``val_fraction`` of the training rows are split off; without rows for
+            the test, there is none.
         columns: names of the columns, if the file has no header line.
         separator: separator of the cells; detected when None.
         na_values: strings for missing values besides an empty cell; ``?`` when None. ``NA``, ``N/A``,
@@ -78,6 +83,7 @@ class TableDataModule(DataModule):
     """
 
     groups_by = "column"
+    no_folds_with = ("val_path",)
     extra_facts = ("feature_names", "num_numeric", "target_names", "target_mean", "target_std", "notes")
 
     def __init__(
@@ -86,7 +92,9 @@ class TableDataModule(DataModule):
         *,
         target: str | list[str] | None = None,
         task: str | None = None,
+        val_path: str | None = None,
         test_path: str | None = None,
+        split_column: str | None = None,
         columns: list[str] | None = None,
         separator: str | None = None,
         na_values: list[str | int | float] | None = None,
@@ -112,14 +120,16 @@ class TableDataModule(DataModule):
     ) -> None:
         super().__init__(batch_size=batch_size, **options)
         self.path = str(Path(path).expanduser()) if path else None
+        self.val_path = str(Path(val_path).expanduser()) if val_path else None
         self.test_path = str(Path(test_path).expanduser()) if test_path else None
+        self.split_column = split_column
         self.layout = TableLayout(
             targets=[target] if isinstance(target, str) else list(target or []),
             task=task,
             columns=list(columns) if columns else None,
             separator=separator,
             na_values=[str(value) for value in (["?"] if na_values is None else na_values)],
-            ignore=[*(ignore or []), *([self.group] if self.group else [])],
+            ignore=[*(ignore or []), *filter(None, (self.group, split_column))],
             categorical=list(categorical or []),
             label_strip=label_strip,
             decimal=decimal,
@@ -151,6 +161,9 @@ class TableDataModule(DataModule):
             )
         if not self.layout.targets:
             problems.append("data.target is not set: name the column to predict with data.target=COLUMN.")
+        if self.split_column and (self.val_path or self.test_path):
+            given = "data.val_path" if self.val_path else "data.test_path"
+            problems.append(f"data.split_column and {given} both define splits: remove one of them.")
         if problems:
             return problems
         return self._read(whole=size_of(self._train_path) <= WHOLE_FILE_BYTES)[1]
@@ -170,10 +183,10 @@ class TableDataModule(DataModule):
         """Return the tables by split and all their problems; if not whole, those of the column names only."""
         tables: dict[str, pd.DataFrame] = {}
         problems: list[str] = []
-        for split, path in {"train": self.path, "test": self.test_path}.items():
+        for split, path in {"train": self.path, **self._held_out}.items():
             try:
                 if path:
-                    known = self.formats if split == "test" or self.fitted is not None else None
+                    known = self.formats if split != "train" or self.fitted is not None else None
                     tables[split], formats = self.layout.read(path, None if whole else 0, known, self.dropped)
                     self.formats = self.formats if known is not None else formats
             except DataError as error:
@@ -186,9 +199,16 @@ class TableDataModule(DataModule):
             )
         if not problems and self.fitted is None:
             problems += self._feature_problems(tables["train"])
-        if self.test_path and len(tables) == 2:
-            problems += self.layout.test_problems(tables["test"], self.test_path, tables["train"])
+        for split, path in self._held_out.items():
+            if split in tables and "train" in tables:
+                problems += self.layout.test_problems(tables[split], path, tables["train"])
         return tables, problems
+
+    @property
+    def _held_out(self) -> dict[str, str]:
+        """The separate files by split."""
+        files = {"val": self.val_path, "test": self.test_path}
+        return {split: path for split, path in files.items() if path}
 
     def setup(self, stage: str | None = None) -> None:
         """Reads and encodes the table, once. A prediction with a loaded state does not need it."""
@@ -207,21 +227,52 @@ class TableDataModule(DataModule):
             ("train", "val", "test"), self._cut(source.targets, bool(self._fit.class_names)), strict=True
         )
         self.splits = {split: Split(source, part, None, self.seed) for split, part in parts}
-        if self.test_path:
-            test = self._fit.encode(tables["test"], self.layout, self.test_path)
-            self.splits["test"] = Split(test, range(len(test)), None, self.seed)
-            if self.group is not None and self.group in tables["test"].columns:
-                groups = {split: tables[split][self.group].astype(str).tolist() for split in tables}
-                self.report_shared_groups(groups)
+        for split, path in self._held_out.items():
+            held_out = self._fit.encode(tables[split], self.layout, path)
+            self.splits[split] = Split(held_out, range(len(held_out)), None, self.seed)
+        self.splits = {split: part for split, part in self.splits.items() if len(part)}
+        if self.group is not None and self._held_out:
+            self.report_shared_groups(
+                {
+                    split: table[self.group].astype(str).tolist()
+                    for split, table in tables.items()
+                    if self.group in table.columns
+                }
+            )
         self.facts = self._facts(source.targets[self.splits["train"].indices])
 
     def _cut(self, targets: Tensor, is_class: bool) -> tuple[Tensor, Tensor, Tensor]:
-        test_fraction = 0.0 if self.test_path else self.test_fraction
         labels = targets if is_class else None
+        if self.split_column is not None:
+            return self._cut_by_column(labels)
+        test_fraction = 0.0 if self.test_path else self.test_fraction
+        val_fraction = 0.0 if self.val_path else self.val_fraction
         train, val, test = self.split_samples(
-            len(targets), self.val_fraction, test_fraction, self.split_seed, labels, self._groups
+            len(targets), val_fraction, test_fraction, self.split_seed, labels, self._groups
         )
+        if self.val_path:
+            return train, val, test
         return *self.fold(train, val, labels, column=self._column), test
+
+    def _cut_by_column(self, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the rows of each split that ``split_column`` names; a missing val split is split off."""
+        name = self.split_column or ""
+        parts = indices_of_parts(parts_of_column(self._column(name), name, self._train_path))
+        train, nothing = parts["train"], torch.empty(0, dtype=torch.long)
+        val = parts.get("val")
+        if val is None:
+            groups = self._groups() if self.group else []
+            rest, val, _ = self.split_samples(
+                len(train), self.val_fraction, 0.0, self.split_seed,
+                None if labels is None else labels[train], lambda: [groups[row] for row in train.tolist()],
+            )  # fmt: skip
+            train, val = train[rest], train[val]
+        elif self.group is not None:
+            groups = self._groups()
+            self.report_shared_groups(
+                {split: [groups[row] for row in rows.tolist()] for split, rows in parts.items()}
+            )
+        return *self.fold(train, val, labels, column=self._column), parts.get("test", nothing)
 
     def take_folds(self, folds: Folds) -> None:
         """Ignores the group column as a feature: new rows belong to other groups."""
@@ -237,6 +288,7 @@ class TableDataModule(DataModule):
         """The columns of groups by the setting that names them."""
         in_folds = self.folds.group_column if self.folds else None
         names = {"data.group": self.group, "folds.group_column": in_folds}
+        names |= {"data.split_column": self.split_column}
         if self.group == in_folds:
             del names["folds.group_column"]
         return {key: name for key, name in names.items() if name is not None}
@@ -295,7 +347,7 @@ class TableDataModule(DataModule):
             **self.split_sizes(),
             name=Path(self._train_path).stem,
             source=str(Path(self._train_path).absolute()),
-            digest=digest_files(self._train_path, *([self.test_path] if self.test_path else [])),
+            digest=digest_files(self._train_path, *self._held_out.values()),
             extra=extra | ({} if classes else target_statistics(targets)),
         )
 

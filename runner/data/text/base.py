@@ -19,7 +19,7 @@ from runner.data.facts import Facts
 from runner.data.measurements import Measurements, spread
 from runner.data.text.distinct import Duplicates, cut_together, first_copies, num_shared
 from runner.data.text.source import SequenceSplit, TokenSource, pad_tokens
-from runner.data.text.table import Texts, is_file, number_labels, required_path, text_columns, text_lines
+from runner.data.text.table import TextColumns, Texts, is_file, number_labels, required_path, text_lines
 from runner.data.text.tokenizer import Kind, TextTokenizer, fitted_tokenizer, size_problems
 from runner.errors import DataError
 
@@ -74,15 +74,12 @@ class TextDataModule(DataModule):
 
     Attributes:
         tokenizer: available after ``setup`` or ``load_state_dict``.
-        text, separator, quoted: format of tables; see ``runner.data.text.file.TextTableDataModule``.
+        columns: columns and format of tables with new texts.
     """
 
     extra_facts = ("vocab_size", "num_features", "per_step", "num_duplicates")
     what: ClassVar[str] = "file"
     unit: ClassVar[str] = "rows"
-    text: str = "text"
-    separator: str | None = None
-    quoted: bool | None = None
 
     def __init__(
         self,
@@ -113,6 +110,7 @@ class TextDataModule(DataModule):
         self.split_seed = split_seed
         self.duplicates = duplicates
         self.encoding = encoding
+        self.columns = TextColumns(encoding=encoding)
         self.tokenizer: TextTokenizer | None = None
         self.class_names: list[str] = []
         self.texts: list[str] = []
@@ -373,8 +371,8 @@ class TextDataModule(DataModule):
         if not is_file(path, ".csv", ".tsv"):
             yield from text_lines(path, self.encoding)
             return
-        for row, (text,) in text_columns(path, [self.text], self.separator, self.quoted, self.encoding):
-            yield f"row {row}", text or ""
+        for row, text, _ in self.columns.rows(path):
+            yield f"row {row}", text
 
     def batch_inputs(self, inputs: Sequence[Tensor]) -> Tensor:
         return pad_tokens([(ids, torch.tensor(0)) for ids in inputs])["inputs"]

@@ -8,7 +8,7 @@ import io
 import logging
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -16,17 +16,19 @@ from typing import IO, Any, cast
 from runner.data.class_folders import scan_class_folders
 from runner.data.dropped import DroppedSamples
 from runner.data.encoding import decoding_error, find_encoding
+from runner.data.given_splits import parts_of_column
 from runner.data.labels import case_notices, find_label, merge_spellings, merged_spellings
 from runner.data.tables.dialect import find_dialect
 from runner.errors import DataError
 from runner.suggest import did_you_mean
 
 __all__ = [
+    "TextColumns",
     "Texts",
     "is_file",
     "number_labels",
-    "read_csv",
     "read_folder",
+    "read_tables",
     "read_text",
     "required_path",
     "text_columns",
@@ -219,8 +221,9 @@ def text_columns(
     separator: str | None,
     quoted: bool | None = None,
     encoding: str | None = None,
+    header: Sequence[str] | None = None,
 ) -> Iterator[tuple[int, list[str | None]]]:
-    """Yield ``(row number, cells of these columns)`` of a table with a header line.
+    """Yield ``(row number, cells of these columns)`` of a table.
 
     Args:
         path: the file, plain or ``.gz``.
@@ -228,6 +231,7 @@ def text_columns(
         separator: separator of the cells; detected when None.
         quoted: whether quotes enclose cells; when None, only if the separator is not a tab.
         encoding: see ``runner.data.encoding.find_encoding``.
+        header: names of all columns, if the file has no header line.
 
     Raises:
         DataError: the file or a column does not exist, or rows have unequal lengths.
@@ -237,7 +241,7 @@ def text_columns(
         raise DataError(f"{path}: no such file.")
     try:
         rows = rows_of(path, separator, quoted, encoding)
-        header = [name.strip() for name in next(rows, [])]
+        header = [name.strip() for name in next(rows, [])] if header is None else list(header)
         missing = [name for name in columns if name is not None and name not in header]
         if missing:
             hints = (f"{path} has no column {name!r}. {did_you_mean(name, header)}" for name in missing)
@@ -260,20 +264,63 @@ def text_columns(
         raise DataError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
 
-def read_csv(
-    path: str | Path,
-    text: str,
-    label: str,
-    separator: str | None,
-    quoted: bool | None,
-    group: str | None = None,
-    encoding: str | None = None,
-) -> Texts:
-    """Read texts and labels from two columns of a table, and groups from an optional third one."""
+@dataclass(frozen=True)
+class TextColumns:
+    """Columns and format of tables with texts.
+
+    Attributes:
+        text: columns of texts, which are joined by line breaks.
+        label: column of classes.
+        split: column with the names of splits.
+        separator, quoted, encoding, header: see ``text_columns``.
+    """
+
+    text: tuple[str, ...] = ("text",)
+    label: str = "label"
+    split: str | None = None
+    separator: str | None = None
+    quoted: bool | None = None
+    encoding: str | None = None
+    header: tuple[str, ...] | None = None
+
+    def rows(
+        self, path: str | Path, columns: Sequence[str | None] = ()
+    ) -> Iterator[tuple[int, str, list[str | None]]]:
+        """Yield ``(row number, text, cells of further columns)`` of a table; see ``text_columns``."""
+        names = [*self.text, *columns]
+        rows = text_columns(path, names, self.separator, self.quoted, self.encoding, self.header)
+        for number, cells in rows:
+            words = [cell for cell in cells[: len(self.text)] if cell]
+            yield number, "\n".join(words), cells[len(self.text) :]
+
+
+def read_tables(paths: Mapping[str, str | Path], columns: TextColumns, group: str | None = None) -> Texts:
+    """Read labelled texts from one or several tables.
+
+    Args:
+        paths: the tables by split; ``train`` alone is split later.
+        columns: their columns and format.
+        group: column of groups.
+
+    Raises:
+        DataError: a file or a column does not exist, or a row names no split.
+    """
     texts = Texts()
-    rows = text_columns(path, [text, label, group], separator, quoted, encoding)
-    for number, (words, word, of_group) in rows:
-        texts.add(words or "", word or "", group=of_group, row=f"row {number}")
+    where = str(paths["train"])
+    parts: list[str] = []
+    for split, path in paths.items():
+        for number, words, (word, of_group, part) in columns.rows(
+            path, [columns.label, group, columns.split]
+        ):
+            num_before = len(texts.texts)
+            texts.add(words, word or "", group=of_group, row=f"row {number}")
+            if len(texts.texts) > num_before:
+                parts.append(split if part is None else part.strip())
+    if columns.split is not None:
+        texts.parts = parts_of_column(parts, columns.split, where)
+    elif len(paths) > 1:
+        texts.parts = parts
+    label, path = columns.label, where
     if label in texts.labels:
         log.warning(
             "%s: the first line names the columns, and the name %r is also a label of %d rows. If the file "
