@@ -13,6 +13,11 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker of attacks, which ``scripts/attack`` counts by family."""
+    config.addinivalue_line("markers", "attack(family): an attack that must not succeed")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def config_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder for the key that signs configs, so that tests leave the user's own unchanged."""

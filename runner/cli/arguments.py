@@ -23,6 +23,7 @@ __all__ = [
     "add_overrides",
     "add_root",
     "add_run",
+    "add_trust",
     "allow_packages",
     "reject_misspelled",
     "set_completer",
@@ -187,10 +188,15 @@ def add_allow_package(parser: ArgumentParser) -> None:
         default=[],
         help="allow configs to construct objects from this Python package; may be repeated",
     )
+    add_trust(parser)
+
+
+def add_trust(parser: ArgumentParser) -> None:
+    """Add ``--trust``."""
     parser.add_argument(
         "--trust",
         action="store_true",
-        help="use own code and commands that the config of a received run names",
+        help="use own code and commands that the config of a received run names, after listing them",
     )
 
 

@@ -21,6 +21,7 @@ from yaml import YAMLError
 from runner.config import facts as _facts  # noqa: F401 - registers the resolver
 from runner.config.checks.folds import expand_override, expand_shorthand
 from runner.config.checks.hydra_node import hydra_key_problem, hydra_problems, is_hydra_key
+from runner.config.checks.option_files import option_file_problems
 from runner.config.composition import Composition
 from runner.config.experiment import Experiment, load_config, read_experiment
 from runner.config.groups import find_groups, package_conf, search_folders
@@ -114,6 +115,10 @@ def compose(
         use_resolved(composition, file, [override.input_line or "" for override in choosing])
     else:
         choose_options(composition, file, choosing)
+        if config_dirs:
+            typed = {override.key_or_group for override in parsed}
+            option = composition.option("launcher")
+            composition.problems += option_file_problems(composition.config, config_dirs, option, typed)
     expand_shorthand(composition.config)
     for override in parsed:
         if override not in choosing:

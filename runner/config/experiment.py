@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, Node, OmegaConf
 
 from runner.config.groups import Option
 from runner.config.overrides import option_problems
@@ -118,7 +118,12 @@ def command_problems(config: DictConfig, path: Path) -> list[Problem]:
 
     Experiments are exchanged more often than ``conf/`` folders, and a reader expects no commands in them.
     """
-    launcher = OmegaConf.select(config, "launcher")
+    launcher = config._get_node("launcher")
+    if isinstance(launcher, Node) and launcher._is_interpolation():
+        text = (
+            f"{path.name}: launcher={launcher._value()!r} could set values that reach a shell or a cluster."
+        )
+        return [Problem("launcher", text, "not_allowed", "Write its keys and values.")]
     given = [f"launcher.{key!s}" for key in (launcher if isinstance(launcher, DictConfig) else ())]
     return [
         Problem(

@@ -13,7 +13,16 @@ from runner.config.facts import PLACEHOLDER, UNRESOLVED, placeholder
 from runner.errors import ConfigError, Problem
 from runner.suggest import did_you_mean
 
-__all__ = ["MISSING", "dotted_keys", "interpolated_keys", "references", "to_plain", "to_yaml"]
+__all__ = [
+    "MISSING",
+    "dotted_keys",
+    "escaped",
+    "interpolated_keys",
+    "references",
+    "texts_of",
+    "to_plain",
+    "to_yaml",
+]
 
 MISSING = "???"
 """OmegaConf's marker of a required value."""
@@ -76,6 +85,7 @@ def to_yaml(plain: Any) -> str:
 
 
 def escaped(value: Any) -> Any:
+    """Return plain containers as ``to_yaml`` stores them: with ``${facts:KEY}``, and other text escaped."""
     if isinstance(value, dict):
         return {key: escaped(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
@@ -113,3 +123,16 @@ def interpolated_keys(config: DictConfig) -> set[str]:
     """Return the dotted keys that the config interpolates as ``${key}``, and those below them."""
     used = set(REFERENCE.findall(OmegaConf.to_yaml(config, resolve=False)))
     return {key for key in dotted_keys(config) if any(f"{key}.".startswith(f"{name}.") for name in used)}
+
+
+def texts_of(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    """Yield ``(dotted key, text)`` for the texts in nested containers, keys of mappings included."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield f"{key}.{name}".lstrip("."), str(name)
+            yield from texts_of(item, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from texts_of(item, f"{key}[{index}]")
+    elif isinstance(value, str):
+        yield key, value

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.callbacks.preemption import interruptible
 from runner.config.plain import to_plain, to_yaml
-from runner.config.trust import sign
+from runner.config.trust import reject_untrusted, sign
 from runner.distributed.heartbeat import Heartbeat
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import ControlSignal, Interrupted, RunFailedError, RunnerError, UserError
@@ -97,6 +97,7 @@ def has_work(run: RunDir, config: DictConfig, number: int) -> bool:
     if not fold.config_path.is_file():
         prepare_fold(run, fold, number, text, digest)
         return True
+    reject_untrusted(fold.path, read_stored_config(fold.config_path))
     known = read_json(fold.provenance_path, {})
     if known.get(OF_CONFIG) != digest:
         apply_changes(fold, wanted)
@@ -122,8 +123,8 @@ def prepare_fold(run: RunDir, fold: RunDir, number: int, config: str, digest: st
     if (run.path / "git.diff").is_file():
         shutil.copy(run.path / "git.diff", fold.path)
     write_status(fold, state="created")
+    sign(fold.path, OmegaConf.create(config))
     write_text(fold.config_path, config, durable=True)
-    sign(fold.path, read_stored_config(fold.config_path))
 
 
 def train_fold(run: RunDir, number: int, num_folds: int) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 from runner.config.changed import changed_settings
 from runner.config.checks.folds import of_all_folds
 from runner.config.composition import Composition
-from runner.config.plain import to_plain, to_yaml
-from runner.config.trust import sign
+from runner.config.plain import to_plain
+from runner.config.trust import write_config
 from runner.distributed.process_group import process_group_member
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import UserError
 from runner.launch.resume import fingerprint
 from runner.run.directory import FOLDS, RunDir, run_name
-from runner.run.files import cannot_write, write_text
+from runner.run.files import cannot_write
 from runner.run.format import read_stored_config
 from runner.run.provenance import write_provenance
 from runner.run.status import has_trained, is_untouched, write_status
@@ -42,8 +42,7 @@ def prepare(composition: Composition, command: list[str] | None = None) -> RunDi
     try:
         if of_all_folds(config):
             (run.path / FOLDS).mkdir()
-        write_text(run.config_path, to_yaml(to_plain(config, [])), durable=True)
-        sign(run.path, config)
+        write_config(run.path, to_plain(config, []))
         write_provenance(
             run,
             command,

@@ -14,12 +14,12 @@ from typing import cast
 from omegaconf import DictConfig, OmegaConf
 
 from runner.config.diff import Change
-from runner.config.plain import to_plain, to_yaml
-from runner.config.trust import reject_untrusted, sign
+from runner.config.plain import to_plain
+from runner.config.trust import reject_untrusted, write_config
 from runner.errors import RunFailedError, UserError
 from runner.run.child_process import SAFE_PATH, module_command
 from runner.run.directory import PATHS_FROM, RunDir, root_of
-from runner.run.files import write_json, write_text
+from runner.run.files import write_json
 from runner.run.format import read_stored_config
 from runner.run.provenance import write_provenance
 from runner.run.state import RunState
@@ -67,8 +67,7 @@ def prepare_reproduction(run: RunDir, command: list[str], with_old_code: bool = 
     reject_untrusted(run.path, config)
     config.resume = None
     reproduction = RunDir.create(root_of(run), f"{run.name.replace('/', '_')}_again")
-    write_text(reproduction.config_path, to_yaml(to_plain(config, [])), durable=True)
-    sign(reproduction.path, config)
+    write_config(reproduction.path, to_plain(config, []))
     paths_from = provenance.get(PATHS_FROM) or provenance.get("working_directory")
     written = write_provenance(reproduction, command, seed=config.seed, choices=provenance.get("choices"))
     write_json(reproduction.provenance_path, written | {"reproduces": str(run.path), PATHS_FROM: paths_from})
@@ -112,21 +111,35 @@ def recorded_revision(run: RunDir) -> str:
 
 
 def changed_files(run: RunDir) -> list[str]:
-    """Return the paths in the recorded changes of a run, as ``git diff`` names them."""
-    try:
-        diff = (run.path / DIFF).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+    """Return the paths in the recorded changes of a run, as ``git apply`` would change them.
+
+    Raises:
+        UserError: the changes are not a file, or cannot be read.
+    """
+    diff = run.path.absolute() / DIFF
+    if not os.path.lexists(diff):
         return []
-    pattern = re.compile(r"^(?:\+\+\+ b/|rename to |diff --git a/.* b/)(.+)$", re.MULTILINE)
-    return list(dict.fromkeys(match.group(1).strip() for match in pattern.finditer(diff)))
+    if diff.is_symlink() or not diff.is_file():
+        raise UserError(f"{diff} is not a file. Omit --checkout to use the current code.")
+    if not diff.stat().st_size:
+        return []
+    # Without -z, git quotes names with control characters.
+    lines = call(["git", "apply", "--numstat", str(diff)]).splitlines()
+    return [name for line in lines for name in line.split("\t", 2)[2:]]
 
 
-def call(command: list[str]) -> None:
+def call(command: list[str]) -> str:
+    """Run a command of git and return its output.
+
+    Raises:
+        UserError: it failed.
+    """
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise UserError(
             f"`{' '.join(command)}` failed: {result.stderr.strip()}. Omit --checkout to use the current code."
         )
+    return result.stdout
 
 
 def run_with_code(run: RunDir, tree: Path) -> None:

@@ -15,10 +15,10 @@ from runner.config.checks.folds import of_all_folds
 from runner.config.composition import Composition
 from runner.config.diff import Change, find_changes, lengthens, rejections
 from runner.config.plain import dotted_keys, to_plain, to_yaml
-from runner.config.trust import reject_untrusted, sign
+from runner.config.trust import guarded_values, reject_untrusted, write_config
 from runner.errors import ConfigError
 from runner.run.directory import RunDir, list_runs
-from runner.run.files import read_json, write_json, write_text
+from runner.run.files import read_json, write_json
 from runner.run.folds import has_folds
 from runner.run.format import FORMAT_VERSION, read_stored_config
 from runner.run.state import RunState
@@ -94,16 +94,30 @@ def prepare_resume(run: RunDir, composition: Composition | None) -> bool:
     Raises:
         UserError: the run cannot be resumed, or not with these changes.
     """
-    reject_untrusted(run.path, read_stored_config(run.config_path))
-    if composition is None:
-        wanted = read_stored_config(run.config_path)
-    else:
-        wanted = without_newer_defaults(run, composition)
+    stored = read_stored_config(run.config_path)
+    if not names_all_values(composition, stored):
+        reject_untrusted(run.path, stored)
+    wanted = stored if composition is None else without_newer_defaults(run, composition)
     has_work = apply_changes(run, wanted)
     if not has_work and not of_all_folds(wanted):  # for folds, the results are printed again
         print(f"{run.name} is finished. `runner resume {run.name} trainer.max_epochs=N` trains it longer.")
         return False
     return True
+
+
+def names_all_values(composition: Composition | None, stored: DictConfig) -> bool:
+    """Return whether the command itself names all own code and commands of a stored config.
+
+    A run that the same command resumes needs no signature, for example in a container whose home folder, with
+    the key, is new at every start.
+
+    Args:
+        composition: the config of the command; None, or the config of a run, if it has none of its own.
+        stored: the config of the run.
+    """
+    if composition is None or composition.resolved:
+        return False
+    return set(guarded_values(stored)) <= set(guarded_values(plain(composition.config)))
 
 
 def without_newer_defaults(run: RunDir, composition: Composition) -> DictConfig:
@@ -138,8 +152,7 @@ def apply_changes(run: RunDir, wanted: DictConfig) -> bool:
         values = plain(wanted)
         for change in changes:
             set_value(config, change.key, values)
-        write_text(run.config_path, to_yaml(plain(config)), durable=True)
-        sign(run.path, config)
+        write_config(run.path, plain(config))
         record_changes(run, changes)
     if read_status(run).state == "finished":
         # If the new attempt fails to start, the old results must not be mistaken for its results.

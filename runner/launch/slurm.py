@@ -14,8 +14,9 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
+from runner.config.plain import texts_of
 from runner.config.schema import Launcher
-from runner.errors import Interrupted, RunFailedError, UserError
+from runner.errors import ConfigError, Interrupted, Problem, RunFailedError, UserError
 from runner.launch.node_rendezvous import num_nodes
 from runner.launch.slurm_job import run_task
 from runner.launch.slurm_query import Job, job_of
@@ -117,6 +118,9 @@ def parameters(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         name: name of the job.
         config: the run's config, with the nodes ``hardware`` and ``launcher``.
+
+    Raises:
+        ConfigError: an option has a control character.
     """
     hardware, launcher = config["hardware"], Launcher(**config["launcher"])
     devices = hardware.get("devices") or 1
@@ -140,7 +144,26 @@ def parameters(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
         "additional_parameters": {"requeue": True, "signal": f"USR1@{launcher.save_before_end_s}"}
         | dict(launcher.options),
     }
-    return {key: value for key, value in wanted.items() if value is not None}
+    options = {key: value for key, value in wanted.items() if value is not None}
+    reject_control_characters(options)
+    return options
+
+
+def reject_control_characters(values: dict[str, Any]) -> None:
+    """Reject line breaks and other control characters, which could add lines to a batch script.
+
+    The check of a config does the same; this one also covers a stored config, and the folder of the run.
+
+    Raises:
+        ConfigError: a value has one.
+    """
+    problems = [
+        Problem(key, f"{key}={text!r} contains a control character, such as a line break.", "invalid_value")
+        for key, text in texts_of(values, "")
+        if not text.isprintable()
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def submit(run: RunDir, options: dict[str, Any], max_requeues: int) -> str:
@@ -177,7 +200,11 @@ def make_executor(folder: Path) -> Any:
 
     Args:
         folder: folder of submitit's files and logs.
+
+    Raises:
+        ConfigError: its path has a control character.
     """
+    reject_control_characters({"run.root": str(folder)})
     os.environ["SUBMITIT_PREEMPT_SIGNAL"] = "USR1"  # for the job
     import submitit
 

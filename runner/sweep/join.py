@@ -9,9 +9,18 @@ from typing import Any
 from runner.config.compose import compose
 from runner.config.plain import to_plain, to_yaml
 from runner.config.schema import Sweep
+from runner.config.trust import reject_values
 from runner.errors import ConfigError, Problem, RunNotFoundError, UserError
 from runner.sweep.directory import SweepDir, find_sweep
-from runner.sweep.plan import IS_READY, Plan, plan_of, reject_different_search, stored_plan, write_plan
+from runner.sweep.plan import (
+    IS_READY,
+    Plan,
+    guarded_plan,
+    plan_of,
+    reject_different_search,
+    stored_plan,
+    write_plan,
+)
 from runner.sweep.request import Request, request_of
 from runner.sweep.settings import read_settings
 from runner.sweep.study import load_study
@@ -35,7 +44,7 @@ def join_request(name: str, overrides: list[str], root: str) -> tuple[Request, S
 
     Raises:
         RunNotFoundError: the sweep does not exist.
-        UserError: the sweep has no trials yet.
+        UserError: the sweep has no trials yet, or another user has created it.
         ConfigError: this machine would train something else, or an override cannot be chosen here.
     """
     nodes, own = own_overrides(overrides)
@@ -47,6 +56,7 @@ def join_request(name: str, overrides: list[str], root: str) -> tuple[Request, S
         raise UserError(f"the sweep {sweep.name} is still starting: join it in a moment.")
     plan = before[0]
     reject_other_directory(sweep, plan)
+    reject_values(sweep.path, guarded_plan(plan, before[1]))
     request = request_like(plan, [*nodes, f"run.root={quoted(sweep.path.parent)}"], own)
     base = to_yaml(to_plain(request.base.config, []))
     reject_different_search(sweep, before, plan_of(request), base)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from omegaconf import OmegaConf
 
 from runner.config.diff import comparable_values
 from runner.config.plain import to_plain, to_yaml
+from runner.config.trust import GUARDED_KEYS, guarded_values, sign_values
 from runner.errors import ConfigError, Problem
 from runner.run.files import write_text
 from runner.run.format import FORMAT_VERSION, read_stored_config, reject_newer_format
@@ -25,6 +27,7 @@ __all__ = [
     "IS_READY",
     "TOKEN",
     "Plan",
+    "guarded_plan",
     "load_plain",
     "plan_of",
     "read_plan",
@@ -43,6 +46,8 @@ IS_READY = "begun"
 TOKEN = "mlflow"
 """Attribute of the study: the tag by which all machines find the sweep's run in MLflow."""
 MAX_SHOWN = 5
+GUARDED = re.compile(rf"_target_|\$\{{|launcher\W+({'|'.join(GUARDED_KEYS)})")
+"""Overrides that could construct objects, run commands or connect to another machine."""
 
 Plan = dict[str, Any]
 
@@ -85,6 +90,20 @@ def plan_of(request: Request) -> Plan:
     }
 
 
+def guarded_plan(plan: Plan, base: Any) -> list[str]:
+    """Return what a plan would construct or execute beyond the components of runner and its libraries.
+
+    Args:
+        plan: the plan.
+        base: the config that all trials share.
+    """
+    values = guarded_values(base)
+    lines = [*plan["overrides"], *(f"{key}={text}" for key, text in plan["space"].items())]
+    values += [f"override: {line}" for line in lines if GUARDED.search(line)]
+    values += [f"config folder: {folder}" for folder in plan["config_dirs"]]
+    return list(dict.fromkeys(values))
+
+
 def store_plan(sweep: SweepDir, study: optuna.Study, request: Request) -> list[str]:
     """Store the plan in the study and in the sweep's folder; compare it with an existing plan first.
 
@@ -113,6 +132,7 @@ def store_plan(sweep: SweepDir, study: optuna.Study, request: Request) -> list[s
         study.set_user_attr(TOKEN, uuid.uuid4().hex)
     study.set_user_attr("plan", plan)
     study.set_user_attr("base", base)
+    sign_values(sweep.path, guarded_plan(plan, plain(OmegaConf.create(base))))
     write_plan(sweep, plan, base)
     return notes
 

@@ -18,6 +18,7 @@ from runner.config.overrides import apply_value, parse_overrides
 from runner.config.plain import to_plain
 from runner.config.replaced import drop_replaced_arguments
 from runner.config.schema import Sweep
+from runner.config.trust import GUARDED_KEYS
 from runner.errors import ConfigError, Problem
 from runner.sweep.settings import read_settings
 from runner.sweep.space import Parameter, Space, is_sweep, parse_parameter
@@ -161,6 +162,11 @@ def request_of(
         )
         for key in settings.space
         if key.partition(".")[0] == "folds"
+    ]
+    problems += [
+        Problem(key, f"{key} cannot be searched: it reaches a shell or another machine.", "not_allowed")
+        for key in {*settings.space, *(key for point in settings.points for key in point)}
+        if key.lstrip("+~").startswith(tuple(f"launcher.{name}" for name in GUARDED_KEYS))
     ]
     if not parameters:
         remedy = (

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from runner.config.composition import Composition
-from runner.config.plain import to_plain, to_yaml
-from runner.config.trust import sign
+from runner.config.plain import to_plain
+from runner.config.trust import write_config
 from runner.run.directory import REPEATS, RunDir
-from runner.run.files import write_json, write_text
+from runner.run.files import write_json
 from runner.run.state import RunState
 from runner.run.status import read_status, write_status
 from runner.sweep.directory import SweepDir
@@ -87,8 +87,7 @@ def prepare_trial(
     own = {"command": command, "created_at": created, "choices": composition.choices}
     write_json(run.provenance_path, provenance | own)
     write_status(run, state="created")
-    write_text(run.config_path, to_yaml(to_plain(composition.config, [])), durable=True)
-    sign(run.path, composition.config)
+    write_config(run.path, to_plain(composition.config, []))
 
 
 def attempt_outcome(

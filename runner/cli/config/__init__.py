@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from runner.cli.arguments import add_overrides, add_root
+from runner.cli.arguments import add_overrides, add_root, add_trust
 
 if TYPE_CHECKING:
     from runner.config.composition import Composition
@@ -24,6 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("action", choices=ACTIONS)
     add_overrides(parser)
     add_root(parser)
+    add_trust(parser)
     text = "with show: draw the learning rate over the training into this PNG file, without training"
     parser.add_argument("--plot-schedule", metavar="FILE", help=text)
     parser.add_argument(
@@ -36,6 +37,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run the verb; return the exit code."""
+    from runner.cli.arguments import allow_packages
+
+    allow_packages([], args.trust)
     if args.action == "schema":
         from runner.cli.config.schema import print_schema
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from runner.config.checks.context import CheckContext
 from runner.config.checks.values import is_count, is_number
+from runner.config.plain import texts_of
 from runner.config.tracking import TRACKING_SCHEMES
 from runner.errors import ConfigError, Problem
 
@@ -132,19 +132,6 @@ def launcher_problems(context: CheckContext) -> list[Problem]:
         if not text.isprintable()
     ]
     return [*unprintable, *launching_problems(launcher, context.node("hardware"))]
-
-
-def texts_of(value: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Yield ``(dotted key, text)`` for the texts in nested containers, keys of mappings included."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield f"{key}.{name}", str(name)
-            yield from texts_of(item, f"{key}.{name}")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from texts_of(item, f"{key}[{index}]")
-    elif isinstance(value, str):
-        yield key, value
 
 
 def launching_problems(launcher: dict[str, Any], hardware: dict[str, Any]) -> list[Problem]:
