@@ -43,10 +43,13 @@ def startable(run: RunDir, overrides: list[str], config_dirs: list[str]) -> RunD
     """
     from runner.config.checks.check import check
     from runner.config.compose import compose
+    from runner.config.trust import reject_untrusted
     from runner.launch.resume import prepare_resume
     from runner.launch.run_config import with_absolute_paths
     from runner.launch.start import joins_other_machine
+    from runner.run.format import read_stored_config
 
+    reject_untrusted(run.path, read_stored_config(run.config_path))  # before its rendezvous is used
     if joins_other_machine(run):
         return run
     composition = None

@@ -46,7 +46,7 @@ IS_READY = "begun"
 TOKEN = "mlflow"
 """Attribute of the study: the tag by which all machines find the sweep's run in MLflow."""
 MAX_SHOWN = 5
-GUARDED = re.compile(rf"_target_|\$\{{|launcher\W+({'|'.join(GUARDED_KEYS)})")
+GUARDED = re.compile(rf"_target_|\$\{{|launcher.*({'|'.join(GUARDED_KEYS)})")
 """Overrides that could construct objects, run commands or connect to another machine."""
 
 Plan = dict[str, Any]

@@ -11,6 +11,8 @@ from runner.config.allow_list import resolve_target
 from runner.config.build import build
 from runner.errors import ConfigError
 
+pytestmark = pytest.mark.attack("constructors")
+
 FOREIGN = [
     "torch.load",
     "torch.save",

@@ -12,6 +12,8 @@ from runner.config.checks.check import check_config
 from runner.config.compose import compose
 from runner.errors import ConfigError
 
+pytestmark = pytest.mark.attack("libraries that read files")
+
 SMP = "segmentation_models_pytorch.decoders.unet.model.Unet"
 
 

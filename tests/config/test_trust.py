@@ -15,6 +15,8 @@ from runner.config.compose import compose
 from runner.config.trust import SIGNATURE, TRUST, guarded_values, reject_untrusted, sign, user_key
 from runner.errors import UserError
 
+pytestmark = pytest.mark.attack("received runs")
+
 OWN_CODE = {"model": {"_target_": "mine.Net", "inner": {"_target_": "torch.nn.ReLU"}}}
 COMMANDS = {"launcher": {"kind": "slurm", "setup": ["touch marker"], "options": {"wrap": "x"}}}
 CLUSTER = {"launcher": {"kind": "ray", "address": "203.0.113.1:6379"}}

@@ -13,6 +13,8 @@ import torch.distributed.checkpoint as dcp
 from runner.distributed.fsdp_checkpoint import Reader, TensorPlanner, load_tensors
 from runner.errors import CheckpointError
 
+pytestmark = pytest.mark.attack("checkpoints")
+
 
 class Marker:
     """Creates a file when it is unpickled."""

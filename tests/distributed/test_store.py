@@ -12,6 +12,8 @@ from torch.distributed import TCPStore
 from runner.distributed.loopback_rendezvous import LoopbackRendezvous
 from runner.distributed.store import interface_of, is_loopback, serve_store
 
+pytestmark = pytest.mark.attack("ports")
+
 
 def listening(port: int) -> set[str]:
     connections = psutil.Process().net_connections()

@@ -214,6 +214,7 @@ def listening_addresses(process: subprocess.Popen) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.attack("ports")
 def test_no_port_is_open_to_other_machines(tmp_path) -> None:
     process = start(tmp_path, "closed", "data=digits", "hardware=cpu_ddp", "trainer.max_epochs=3")
     addresses = set()

@@ -13,6 +13,8 @@ from runner.errors import UserError
 from runner.launch.reproduce import changed_files, recorded_revision
 from runner.run.directory import RunDir
 
+pytestmark = pytest.mark.attack("commands")
+
 DIFF = """diff --git a/nets.py b/nets.py
 --- a/nets.py
 +++ b/nets.py

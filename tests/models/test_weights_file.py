@@ -8,6 +8,8 @@ from torch import nn
 from runner.errors import WeightsError
 from runner.models.weights import read_weights
 
+pytestmark = pytest.mark.attack("weight files")
+
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.zeros(2)}
 
 

@@ -7,8 +7,12 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 import runner
 from runner.run.child_process import SAFE_PATH, module_command
+
+pytestmark = pytest.mark.attack("modules of the working directory")
 
 SHADOW = "from pathlib import Path\nPath('marker').touch()\nraise ImportError('shadowed')\n"
 PACKAGE = Path(runner.__file__).parent

@@ -10,6 +10,8 @@ from runner.errors import UserError
 from runner.sweep.directory import SweepDir
 from runner.sweep.join import reject_other_directory
 
+pytestmark = pytest.mark.attack("commands")
+
 
 def test_other_directory_is_refused_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work, elsewhere = tmp_path / "its folder", tmp_path / "elsewhere"

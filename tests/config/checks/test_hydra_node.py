@@ -11,6 +11,8 @@ from omegaconf import OmegaConf
 from runner.config.checks.hydra_node import hydra_problems
 from runner.config.compose import compose
 
+pytestmark = pytest.mark.attack("Hydra's node")
+
 TORCH_LOAD = "{_target_: torch.load, f: model.pt, weights_only: false}"
 
 

@@ -12,6 +12,8 @@ import pytest
 from runner.data.download.archive import extract
 from runner.errors import DataError
 
+pytestmark = pytest.mark.attack("archives")
+
 
 def make_zip(path: Path, files: dict[str, bytes], modes: dict[str, int] | None = None) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
