@@ -1,7 +1,7 @@
 """Carries out the attacks of the tests and counts by family how many were tried, held and fell.
 
-An attack is a test with ``@pytest.mark.attack(family)``, or a file of tests with ``pytestmark``; such a file may
-include checks that legitimate use still works. A new family is a new mark in any file of ``tests/``.
+An attack is a test with ``@pytest.mark.attack(family)``, or a file of tests with ``pytestmark``; such a file
+may include checks that legitimate use still works. A new family is a new mark in any file of ``tests/``.
 """
 
 from __future__ import annotations
