@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     with Server(default_uri(root), str(root), port) as server:
         try:
             server.wait_ready()
-            page = server.url + page_of(root)
+            page = server.url + page_of(root, prepare_view(root))
             print(f"MLflow dashboard: {page}   (Ctrl-C ends it)", flush=True)
             if args.open:
                 import webbrowser
@@ -69,19 +69,53 @@ def choose_port(requested: int | None) -> int:
     return requested
 
 
-def page_of(root: Path) -> str:
+NUM_RUNS_IN_VIEW = 30
+"""Number of the newest runs whose metrics and parameters decide about columns and charts."""
+
+
+def page_of(root: Path, view: str | None = None) -> str:
     """Return the path of the page with the newest run's experiment.
 
     Without it, MLflow 3.17 opens its GenAI view.
+
+    Args:
+        root: folder of the runs.
+        view: key of a view of the experiment.
     """
+    experiment = newest_experiment(root)
+    if experiment is None:
+        return "/#/experiments?workflowType=machine_learning"
+    shared = "" if view is None else f"&viewStateShareKey={view}"
+    return f"/#/experiments/{experiment}/runs?workflowType=machine_learning{shared}"
+
+
+def newest_experiment(root: Path) -> str | None:
+    """Return the id of the newest run's experiment in the store next to the runs."""
     from runner.run.directory import list_runs
     from runner.tracking.metric_tail import read_state
 
     for run in reversed(list_runs(root)):
         state = read_state(run)
         if state.uri is None and state.experiment_id is not None:
-            return f"/#/experiments/{state.experiment_id}/runs?workflowType=machine_learning"
-    return "/#/experiments?workflowType=machine_learning"
+            return state.experiment_id
+    return None
+
+
+def prepare_view(root: Path) -> str | None:
+    """Store order, columns and charts of the newest run's experiment; return the key of the view, if any."""
+    from runner.run.directory import is_fold, is_trial, list_runs
+    from runner.run.state import RunState
+    from runner.tracking.dashboard_view import VIEW, set_view
+    from runner.tracking.metric_tail import read_state
+    from runner.tracking.store import default_uri, open_store
+
+    experiment = newest_experiment(root)
+    if experiment is None:
+        return None
+    runs = [run for run in list_runs(root) if not is_trial(run) and not is_fold(run)]
+    runs = [run for run in runs if read_state(run).experiment_id == experiment][-NUM_RUNS_IN_VIEW:]
+    states = [RunState(run, tolerant=True) for run in runs]
+    return VIEW if set_view(open_store(default_uri(root)), experiment, states) else None
 
 
 def hints(root: Path) -> list[str]:

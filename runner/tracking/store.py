@@ -25,6 +25,8 @@ __all__ = [
 
 LOCK_TIMEOUT_S = 300
 KIND = "mlflow.experimentKind"
+MODEL_TRAINING = "custom_model_development"
+"""Value of `KIND` with which MLflow 3.17 opens an experiment in its mode for model training."""
 ENVIRONMENT = {
     # A request that hangs fails quickly, because the points remain in the run directory and are sent again.
     # With MLflow 3.17's defaults a pass would hang for 246 s.
@@ -143,7 +145,7 @@ def experiment_id(client: MlflowClient, name: str, artifacts: Path | None) -> st
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name, location, {KIND: "custom_model_development"}))
+            return str(client.create_experiment(name, location, {KIND: MODEL_TRAINING}))
         except MlflowException:  # another run has created it at the same time
             experiment = client.get_experiment_by_name(name)
             if experiment is None:

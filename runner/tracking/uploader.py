@@ -208,7 +208,15 @@ def metrics_of(point: NewMetrics) -> list[Metric]:
     from mlflow.entities import Metric
 
     time_ms = int(point.time * 1000)
-    return [Metric(valid_key(key), float(value), time_ms, point.step) for key, value in point.metrics.items()]
+    return [
+        Metric(valid_key(key), float(value), time_ms, 0 if is_single(key) else point.step)
+        for key, value in point.metrics.items()
+    ]
+
+
+def is_single(key: str) -> bool:
+    """Return whether a metric has one value; MLflow 3.17 draws a bar for it if its step is 0."""
+    return key.startswith(("test/", "baseline/"))
 
 
 def digest(text: str) -> str:
