@@ -7,6 +7,7 @@ Weights are loaded by ``weights=FILE`` and ``pretrained=true``, which only load 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -28,8 +29,8 @@ def forbidden_arguments(constructor: Callable[..., Any], node: Mapping[str, Any]
         constructor: the constructor of the node.
         node: the node, in plain containers.
     """
-    names = FORBIDDEN.get((constructor.__module__ or "").partition(".")[0])
-    if names is None:
+    names = {name for library in libraries_of(constructor) for name in FORBIDDEN.get(library, ())}
+    if not names:
         return []
     problems = []
     for key, value in leaves({name: value for name, value in node.items() if name != "_target_"}):
@@ -43,6 +44,15 @@ def forbidden_arguments(constructor: Callable[..., Any], node: Mapping[str, Any]
         remedy = "Load weights with weights=FILE or pretrained=true."
         problems.append(Problem(key, f"{key}={value!r} is not allowed: {reason}.", "not_allowed", remedy))
     return problems
+
+
+def libraries_of(constructor: Callable[..., Any]) -> set[str]:
+    """Return the top-level packages of a constructor and, for a class, of all its base classes.
+
+    A subclass, such as the segmentation models of runner, passes further arguments to the library's class.
+    """
+    classes = inspect.getmro(constructor) if inspect.isclass(constructor) else (constructor,)
+    return {(item.__module__ or "").partition(".")[0] for item in classes}
 
 
 def leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -112,9 +112,8 @@ def check_encoder(name: str) -> None:
     Raises:
         UserError: the encoder does not exist; the message lists the nearest names.
     """
-    if name in encoders or (
-        name.startswith(TIMM) and timm.is_model(name.removeprefix(TIMM).partition(".")[0])
-    ):
+    is_timm = name.startswith(TIMM) and timm.is_model(name.removeprefix(TIMM).partition(".")[0])
+    if name in encoders or (is_timm and ":" not in name):  # a scheme would read a repository or a folder
         return
     known = [*encoders, *(f"{TIMM}{model}" for model in timm.list_models())]
     near = get_close_matches(name, known, n=3, cutoff=0.5)
