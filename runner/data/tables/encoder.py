@@ -156,8 +156,31 @@ def learn(
         for name in roles.dates
         if name not in encoder.dates
     ]
+    notes += [note for name in encoder.slots if (note := name_note(train[name], encoder.slots[name]))]
     mean, std = (values.tolist() for values in scale.exact)
     return TableFit(encoder, class_names, mean, std), [*roles.notes, *notes]
+
+
+MAX_RARE_SHARE = 0.5
+MIN_NAMES = 20
+
+
+def name_note(column: pd.Series, slots: Sequence[str]) -> str:
+    """Return a notice about a one-hot encoded column that looks like names; empty for any other column.
+
+    Args:
+        column: the training rows of the column.
+        slots: its slots; see `TableEncoder`.
+    """
+    values = column.dropna()
+    rare, distinct = float((~values.isin(slots)).mean()), values.nunique()
+    if OTHER not in slots or distinct < MIN_NAMES or rare < MAX_RARE_SHARE:
+        return ""
+    return (
+        f"column {str(column.name)!r} looks like names ({distinct} values in {len(values)} rows): it is "
+        f"one-hot encoded, and {rare:.0%} of the rows share the feature (other). Consider leaving it out "
+        f"with data.ignore=[{column.name}]"
+    )
 
 
 def fit_encoder(

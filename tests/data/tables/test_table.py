@@ -252,6 +252,16 @@ def test_notices_are_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     assert data.facts.get("feature_names") == ["id", "x"]
 
 
+def test_one_hot_encoded_names_are_reported(tmp_path: Path):
+    names = [f"name {row}" for row in range(60)] + ["Ann"] * 20
+    rows = "\n".join(f"{name},{row % 3},{'ab'[row % 2]}" for row, name in enumerate(names))
+    (tmp_path / "t.csv").write_text(f"name,x,y\n{rows}\n")
+    data = made(str(tmp_path / "t.csv"), target="y")
+    assert data.facts.get("feature_names") == ["x", "name=Ann", "name=(other)"]
+    (note,) = data.facts.get("notes")
+    assert "column 'name' looks like names" in note and "data.ignore=[name]" in note
+
+
 @pytest.mark.parametrize(
     ("file", "options", "facts"),
     [
