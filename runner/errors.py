@@ -36,6 +36,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "ControlSignal",
+    "DamagedFileError",
     "DataError",
     "Interrupted",
     "NonFiniteLossError",
@@ -46,6 +47,7 @@ __all__ = [
     "Pruned",
     "RollBack",
     "RunFailedError",
+    "RunInUseError",
     "RunNotFoundError",
     "RunnerError",
     "UserError",
@@ -154,6 +156,17 @@ class WeightsError(UserError):
 
 class RunNotFoundError(UserError):
     """A run with the given name does not exist."""
+
+
+class RunInUseError(UserError):
+    """Another process executes the run."""
+
+
+class DamagedFileError(UserError, ValueError):
+    """A file of a run or sweep is truncated, no valid JSON or YAML, or has values of unexpected types.
+
+    It is a ``ValueError`` as well, like the errors of the parsers.
+    """
 
 
 class RunFailedError(RunnerError):

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from runner.config.schema import Launcher
@@ -25,6 +25,7 @@ from runner.launch.node_rendezvous import (
 )
 from runner.run.child_process import SAFE_PATH, module_command
 from runner.run.directory import RunDir
+from runner.run.lock import HELD_BY_PARENT, locked
 from runner.run.state import RunState
 from runner.run.status import read_status, write_status
 
@@ -93,10 +94,12 @@ def launch(
     """
     run = RunDir(run.path.absolute())
     rendezvous = join_rendezvous(config)
-    clear_previous_attempt(run, rendezvous)
-    agent = start_agent(run, config, worker, rendezvous)
-    with forward_signals(agent) as signals:
-        code = wait_for_agent(agent, run, rendezvous, signals)
+    # Of several machines, the first one holds the lock, since rank 0 runs there.
+    with locked(run) if rendezvous is None or rendezvous.is_first else nullcontext():
+        clear_previous_attempt(run, rendezvous)
+        agent = start_agent(run, config, worker, rendezvous)
+        with forward_signals(agent) as signals:
+            code = wait_for_agent(agent, run, rendezvous, signals)
     if rendezvous is not None:
         rendezvous.leave()
     kill_orphans(run, worker)
@@ -136,7 +139,7 @@ def start_agent(
         shared = ("num_nodes", "endpoint", "address", "wait_s")
         command.append(json.dumps({name: getattr(rendezvous, name) for name in shared}))
     return subprocess.Popen(
-        command, env=os.environ | SAFE_PATH, start_new_session=True
+        command, env=os.environ | SAFE_PATH | {HELD_BY_PARENT: os.path.realpath(run.path)}, start_new_session=True
     )  # Ctrl-C is forwarded by this process
 
 

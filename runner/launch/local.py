@@ -12,11 +12,12 @@ from runner.config.plain import to_plain
 from runner.config.trust import write_config
 from runner.distributed.process_group import process_group_member
 from runner.distributed.process_info import ProcessInfo
-from runner.errors import UserError
+from runner.errors import RunInUseError, UserError
 from runner.launch.resume import fingerprint
 from runner.run.directory import FOLDS, RunDir, run_name
 from runner.run.files import cannot_write
 from runner.run.format import read_stored_config
+from runner.run.lock import release_lock
 from runner.run.provenance import write_provenance
 from runner.run.status import has_trained, is_untouched, write_status
 
@@ -74,10 +75,14 @@ def launch(run: RunDir) -> dict[str, Any] | None:
     is_new = is_untouched(run)
     try:
         return start(run)
+    except RunInUseError:
+        raise  # the directory belongs to the other process
     except UserError:
         if is_new and not has_trained(run) and not ProcessInfo.here().under_agent:
             shutil.rmtree(run.path, ignore_errors=True)
         raise
+    finally:
+        release_lock(run)
 
 
 def start(run: RunDir) -> dict[str, Any] | None:
@@ -99,6 +104,8 @@ def start(run: RunDir) -> dict[str, Any] | None:
         with process_group_member(run, process_info):
             return execute(run, mirror=start_mirror)
     kind = OmegaConf.select(config, "launcher.kind")
+    if kind in ("slurm", "ray"):
+        release_lock(run)  # the worker on the cluster acquires it
     if kind == "slurm":
         from runner.launch import slurm
 

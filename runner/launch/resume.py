@@ -21,6 +21,7 @@ from runner.run.directory import RunDir, list_runs
 from runner.run.files import read_json, write_json
 from runner.run.folds import has_folds
 from runner.run.format import FORMAT_VERSION, read_stored_config
+from runner.run.lock import acquire_lock, release_lock
 from runner.run.state import RunState
 from runner.run.status import read_status, reject_running, write_status
 
@@ -84,6 +85,9 @@ def has_work_left(run: RunDir, changes: list[Change]) -> bool:
 def prepare_resume(run: RunDir, composition: Composition | None) -> bool:
     """Prepare a run for resuming, with the changed values of a new config.
 
+    This process then holds the lock of the run, which `runner.launch.local.launch` releases at the end of the
+    attempt.
+
     Args:
         run: the run to resume.
         composition: the new config; None keeps the stored one.
@@ -97,6 +101,17 @@ def prepare_resume(run: RunDir, composition: Composition | None) -> bool:
     stored = read_stored_config(run.config_path)
     if not names_all_values(composition, stored):
         reject_untrusted(run.path, stored)
+    is_new_lock, is_prepared = acquire_lock(run), False
+    try:
+        is_prepared = prepare_locked(run, composition)
+    finally:
+        if is_new_lock and not is_prepared:
+            release_lock(run)
+    return is_prepared
+
+
+def prepare_locked(run: RunDir, composition: Composition | None) -> bool:
+    stored = read_stored_config(run.config_path)
     wanted = stored if composition is None else without_newer_defaults(run, composition)
     has_work = apply_changes(run, wanted)
     if not has_work and not of_all_folds(wanted):  # for folds, the results are printed again

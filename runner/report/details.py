@@ -112,7 +112,7 @@ def _is_used(node: Any, key: str) -> bool:
 
 def changed_rows(provenance: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Return key, default and value of each setting that differs from the default config."""
-    changed = provenance.get("changed") or {}
+    changed = provenance.get("changed_settings") or {}
     return [(key, _text(default), _text(value)) for key, (default, value) in changed.items()]
 
 

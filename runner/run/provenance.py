@@ -136,7 +136,7 @@ def write_provenance(
     if automatic:
         provenance["automatic"] = automatic
     if changed:
-        provenance["changed"] = changed
+        provenance["changed_settings"] = changed
     provenance["fingerprint"] = fingerprint
     provenance["format_version"] = FORMAT_VERSION
     if diff and provenance["git"] is not None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
-from runner.errors import CheckpointError, UserError
+from runner.errors import CheckpointError, RunInUseError, UserError
 from runner.run.directory import RunDir
 from runner.run.files import cannot_write, read_json, write_json
 from runner.run.format import FORMAT_VERSION, format_of
@@ -233,7 +233,7 @@ def reject_running(run: RunDir, elsewhere: bool = True) -> None:
         elsewhere: whether to reject also runs on other machines, whose processes cannot be checked directly.
 
     Raises:
-        UserError: another process is executing the run.
+        RunInUseError: another process is executing the run.
     """
     status = read_status(run)
     here = status.host == socket.gethostname()
@@ -241,7 +241,7 @@ def reject_running(run: RunDir, elsewhere: bool = True) -> None:
         note = (
             "" if here else f" (A run without an update for {LOST_AFTER_S // 60} minutes is considered lost.)"
         )
-        raise UserError(
+        raise RunInUseError(
             f"{run.name} is running (process {status.pid} on {status.host}). Stop it first, or wait until it "
             f"ends.{note}"
         )

@@ -18,6 +18,7 @@ from runner.report import console
 from runner.report.page import write_report
 from runner.run.directory import RunDir, is_fold, is_trial
 from runner.run.files import DISK_FULL_ERRORS, cannot_write, read_json
+from runner.run.lock import locked
 from runner.run.status import (
     has_trained,
     is_untouched,
@@ -69,8 +70,17 @@ def recorded(
         heartbeat: the progress of the training.
 
     Raises:
-        UserError: another process on this machine has started to execute the run.
+        RunInUseError: another process executes the run.
     """
+    with locked(run), recorded_attempt(run, config, start_mirror, heartbeat):
+        yield
+
+
+@contextmanager
+def recorded_attempt(
+    run: RunDir, config: Any, start_mirror: StartMirror | None, heartbeat: Heartbeat
+) -> Iterator[None]:
+    """Maintain the files of a locked run; see `recorded`."""
 
     def progress() -> dict[str, int]:
         return {"step": heartbeat.step, "epoch": heartbeat.epoch} if heartbeat.step else {}
