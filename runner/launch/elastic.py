@@ -138,8 +138,9 @@ def start_agent(
         os.environ.update(interface_of(rendezvous.address))
         shared = ("num_nodes", "endpoint", "address", "wait_s")
         command.append(json.dumps({name: getattr(rendezvous, name) for name in shared}))
+    lock = {HELD_BY_PARENT: os.path.realpath(run.path)}
     return subprocess.Popen(
-        command, env=os.environ | SAFE_PATH | {HELD_BY_PARENT: os.path.realpath(run.path)}, start_new_session=True
+        command, env=os.environ | SAFE_PATH | lock, start_new_session=True
     )  # Ctrl-C is forwarded by this process
 
 

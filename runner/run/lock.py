@@ -57,7 +57,8 @@ def acquire_lock(run: RunDir) -> bool:
         if error.errno not in UNSUPPORTED:
             os.close(descriptor)
             raise RunInUseError(
-                f"{run.name} is running: another process holds its lock. Stop it first, or wait until it ends."
+                f"{run.name} is running: another process holds its lock. Stop it first, or wait until it "
+                "ends."
             ) from error
         log.warning("%s: this file system has no locks; do not resume %s twice.", path, run.name)
     _held[key] = descriptor

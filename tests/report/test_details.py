@@ -38,7 +38,8 @@ def test_classes_have_a_row_with_a_column_for_each_metric_and_split() -> None:
 
 
 def test_changed_settings_and_dropped_samples_are_texts() -> None:
-    assert changed_rows({"changed_settings": {"optimizer.lr": [0.001, 0.003]}}) == [("optimizer.lr", "0.001", "0.003")]
+    provenance = {"changed_settings": {"optimizer.lr": [0.001, 0.003]}}
+    assert changed_rows(provenance) == [("optimizer.lr", "0.001", "0.003")]
     facts = {
         "dropped": [{"what": "rows", "count": 3, "total": 1000, "where": "train", "reason": "no target"}]
     }
