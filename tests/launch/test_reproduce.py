@@ -26,7 +26,8 @@ similarity index 100%
 rename from old.py
 rename to new name.py
 diff --git a/picture.png b/picture.png
-Binary files differ
+index bdc955b..8835708 100644
+Binary files a/picture.png and b/picture.png differ
 """
 
 

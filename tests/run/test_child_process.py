@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,15 @@ def test_every_module_is_started_by_the_same_function() -> None:
     }
     assert users == {"launch/slurm.py", "run/child_process.py"}
     assert "shlex.quote(sys.executable)} -P" in (PACKAGE / "launch" / "slurm.py").read_text(encoding="utf-8")
+
+
+def test_module_started_by_the_user_does_not_either(tmp_path: Path) -> None:
+    """``python -m runner``, as under torchrun; ``-m`` puts the working directory first."""
+    shadow(tmp_path)
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
+    command = [sys.executable, "-m", "runner", "list", "optimizer"]
+    result = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0 and "adam" in result.stdout, result.stderr
+    assert not (tmp_path / "marker").exists()

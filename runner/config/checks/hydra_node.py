@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
 from hydra.core.override_parser.types import Override
+from hydra.core.utils import setup_globals as register_default_resolvers
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -127,8 +129,28 @@ def hydra_problems(config: DictConfig, typed: Iterable[Override] = ()) -> list[P
         typed: the overrides of the command line, which may set environment variables.
     """
     inspection = Inspection()
-    inspection.inspect(config, "hydra", "hydra")
+    with time_is_unknown():
+        inspection.inspect(config, "hydra", "hydra")
     return [*inspection.problems, *environment_problems(config, typed)]
+
+
+@contextmanager
+def time_is_unknown() -> Iterator[None]:
+    """Let the resolver ``now`` of Hydra 1.3 fail within the context.
+
+    A reference that depends on the time could lead to another constructor when Hydra resolves it later. What
+    fails is only accepted where it cannot lead to a constructor.
+    """
+
+    def fail(pattern: str) -> str:
+        raise ValueError(f"the time {pattern!r} is not known before the runs start")
+
+    OmegaConf.register_new_resolver("now", fail, replace=True)
+    try:
+        yield
+    finally:
+        OmegaConf.clear_resolver("now")
+        register_default_resolvers()
 
 
 def environment_problems(config: DictConfig, typed: Iterable[Override]) -> list[Problem]:
@@ -204,9 +226,7 @@ class Inspection:
     def unresolved(self, parent: DictConfig | ListConfig, name: Any, key: str, error: Exception) -> None:
         """Reject an interpolation that fails, unless it refers to what Hydra sets when a job starts."""
         text = str(OmegaConf.to_container(parent, resolve=False)[name])  # type: ignore[index]
-        references = REFERENCE.findall(text)
-        is_scalar = all(is_known_later(parent, reference) for reference in references)
-        if name in CONSTRUCTORS or not is_scalar or "${" in REFERENCE.sub("", text):
+        if name in CONSTRUCTORS or not is_scalar_text(parent, text):
             reason = " ".join(str(error).split()) or type(error).__name__
             message = f"{key}={text!r} cannot be resolved before the runs start: {reason}"
             self.problems.append(Problem(key, message, "not_allowed"))
@@ -219,15 +239,30 @@ class Inspection:
         self.problems.append(Problem(key, text, "not_allowed"))
 
 
-def is_known_later(node: DictConfig | ListConfig, reference: str) -> bool:
-    """Return whether a reference is a scalar of the config, or one that Hydra sets when a job starts."""
+def is_scalar_text(node: DictConfig | ListConfig, text: str, depth: int = 0) -> bool:
+    """Return whether a text with references is a scalar whatever their values are.
+
+    It is if no reference contains another one, and each refers to a scalar, to what Hydra sets when a job
+    starts, or to another such text.
+    """
+    if "${" in REFERENCE.sub("", text) or depth > MAX_DEPTH:
+        return False
+    return all(is_known_later(node, reference, depth) for reference in REFERENCE.findall(text))
+
+
+def is_known_later(node: DictConfig | ListConfig, reference: str, depth: int) -> bool:
     if reference.startswith("now:") or reference.replace("hydra:", "hydra.", 1) in KNOWN_LATER:
         return True
-    try:
-        value = None if ":" in reference else OmegaConf.select(node._get_root(), reference)
-    except OmegaConfBaseException:
+    if ":" in reference:
         return False
-    return isinstance(value, str | int | float)
+    root = cast(DictConfig, node._get_root())
+    try:
+        return isinstance(OmegaConf.select(root, reference), str | int | float)
+    except OmegaConfBaseException:
+        raw: Any = OmegaConf.to_container(root, resolve=False)
+        for part in reference.split("."):
+            raw = raw.get(part) if isinstance(raw, dict) else None
+        return isinstance(raw, str) and is_scalar_text(root, raw, depth + 1)
 
 
 REFERENCE = re.compile(r"\$\{([^{}]*)\}")

@@ -104,3 +104,30 @@ def test_composed_node_is_inspected(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert [(problem.key, problem.kind) for problem in problems] == [
         ("hydra.callbacks.x._target_", "not_allowed")
     ]
+
+
+@pytest.mark.parametrize(
+    "callbacks",
+    ["${x.${now:%S}}", "${y}", "{a: '${x.${now:%S}}'}", "{a: {_target_: '${names.${now:%S}}'}}"],
+)
+def test_references_that_depend_on_the_time_are_rejected(callbacks: str) -> None:
+    """They could be harmless when they are inspected, and lead to another constructor a second later."""
+    seconds = ", ".join(f"'{second:02d}': {{}}" for second in range(60))
+    names = ", ".join(
+        f"'{second:02d}': hydra.experimental.callbacks.LogJobReturnCallback" for second in range(60)
+    )
+    text = (
+        f"hydra: {{callbacks: '{callbacks}'}}"
+        if callbacks[0] == "$"
+        else f"hydra: {{callbacks: {callbacks}}}"
+    )
+    found = problems_of(f"{text}\nx: {{{seconds}}}\ny: '${{x.${{now:%S}}}}'\nnames: {{{names}}}")
+    assert [kind for _, kind in found] == ["not_allowed"]
+
+
+def test_the_time_is_known_after_the_check() -> None:
+    problems_of("hydra: {job: {name: x}}")
+    config = OmegaConf.create({"year": "${now:%Y}", "hydra": {"run": {"dir": "runs/${now:%Y}"}}})
+    assert config.year.isdigit() and config.hydra.run.dir == f"runs/{config.year}"
+    launcher = "{submitit_folder: '${hydra.run.dir}/.submitit/%j'}"
+    assert problems_of(f"hydra: {{run: {{dir: 'runs/${{now:%Y}}'}}, launcher: {launcher}}}") == []
