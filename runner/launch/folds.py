@@ -7,7 +7,7 @@ import hashlib
 import math
 import shutil
 import time
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -123,7 +123,7 @@ def prepare_fold(run: RunDir, fold: RunDir, number: int, config: str, digest: st
     if (run.path / "git.diff").is_file():
         shutil.copy(run.path / "git.diff", fold.path)
     write_status(fold, state="created")
-    sign(fold.path, OmegaConf.create(config))
+    sign(fold.path, cast(DictConfig, OmegaConf.create(config)))
     write_text(fold.config_path, config, durable=True)
 
 
