@@ -165,7 +165,7 @@ def test_out_of_memory_on_one_rank_makes_all_ranks_repeat_the_step(tmp_path) -> 
     in_ranks(2, execute, whole)
     in_ranks(2, execute, halved, [RunsOut(12, step=5, rank=1)])
     assert 0 < largest_difference(whole, halved) < 1e-5
-    assert "out of memory with 32 samples at once" in (halved.logs / "rank0.log").read_text()
+    assert "out of memory with a micro-batch of 32 samples" in (halved.logs / "rank0.log").read_text()
 
 
 @pytest.mark.slow

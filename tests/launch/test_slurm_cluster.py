@@ -106,7 +106,7 @@ def test_cancelled_job_saves_its_state_and_resume_submits_again(slurm, tmp_path)
 
 def test_ctrl_c_detaches(slurm, tmp_path) -> None:
     run = RunDir(tmp_path / "runs" / "alone")
-    process = start(slurm, tmp_path, "alone", "trainer.max_epochs=30", "hardware=cpu")
+    process = start(slurm, tmp_path, "alone", "trainer.max_epochs=300", "hardware=cpu")
     wait_for(lambda: (run.logs / "slurm.json").exists() and slurm.jobs(), process, timeout_s=400)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 0
