@@ -22,7 +22,8 @@ QUICK = {
 
 
 def test_public_names() -> None:
-    assert set(dir(runner)) == {"__version__", "evaluate", "load_run", "predict", "train"}
+    functions = {"evaluate", "load_run", "predict", "train", "resume", "compare", "find_lr", "load_data"}
+    assert set(dir(runner)) == {"__version__", *functions, "explain", "report", "sweep"}
     for name in runner.__all__:
         assert getattr(runner, name)
     with pytest.raises(AttributeError, match="no attribute 'trian'"):

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from runner.callbacks.notebook_bar import NotebookBar, is_notebook
 from runner.report.format import duration, number
 
 __all__ = [
@@ -133,7 +134,13 @@ def epoch_text(trainer: Trainer, epoch: int) -> str:
 
 
 def shown_metrics(trainer: Trainer, pl_module: LightningModule, live: bool = True) -> str:
-    """Format the loss and the monitored metric of training and validation.
+    """Format the loss and the monitored metric of training and validation; see ``metric_values``."""
+    values = metric_values(trainer, pl_module, live)
+    return "  ".join(f"{key} {number(value)}" for key, value in values.items())
+
+
+def metric_values(trainer: Trainer, pl_module: LightningModule, live: bool = True) -> dict[str, float]:
+    """Return the loss and the monitored metric of training and validation.
 
     Args:
         trainer: the trainer.
@@ -149,7 +156,7 @@ def shown_metrics(trainer: Trainer, pl_module: LightningModule, live: bool = Tru
     keys = dict.fromkeys((f"train/{name}", "val/loss", f"val/{name}"))
     shown = {} if loss is None else {"train/loss": loss}
     shown |= {key: values[key] for key in keys if key in values and key not in shown}
-    return "  ".join(f"{key} {number(float(value))}" for key, value in shown.items())
+    return {key: float(value) for key, value in shown.items()}
 
 
 class LiveBar:
@@ -213,7 +220,7 @@ class Progress(pl.callbacks.ProgressBar):
         super().__init__()
         self._console = console if console is not None else Console(highlight=False)
         self._enabled = True
-        self._bar: LiveBar | None = None
+        self._bar: LiveBar | NotebookBar | None = None
         self._time_left = TimeLeft()
         self._next_draw = 0.0
         self._batch = 0
@@ -328,7 +335,9 @@ class Progress(pl.callbacks.ProgressBar):
     # Drawing
 
     def _start(self) -> None:
-        if self._enabled and self._console.is_terminal and not self._console.is_dumb_terminal:
+        if self._enabled and is_notebook():
+            self._bar = NotebookBar()
+        elif self._enabled and self._console.is_terminal and not self._console.is_dumb_terminal:
             self._bar = LiveBar(self._console)
 
     def _stop(self) -> None:
@@ -386,10 +395,16 @@ class Progress(pl.callbacks.ProgressBar):
         if self._ended_epoch is None:
             return
         (epoch, seconds), self._ended_epoch = self._ended_epoch, None
-        every = max(1, math.ceil((trainer.max_epochs or 0) / MAX_LINES_ON_TERMINAL))
+        planned = trainer.max_epochs or 0
+        every = (
+            1 if isinstance(self._bar, NotebookBar) else max(1, math.ceil(planned / MAX_LINES_ON_TERMINAL))
+        )
         if self._bar is not None and (epoch + 1) % every and epoch + 1 != trainer.max_epochs:
             return
         left = eta_text(self._time_left.estimate_s(trainer, 0))  # Lightning counts the next epoch already
+        if isinstance(self._bar, NotebookBar):
+            self._bar.add_epoch(metric_values(trainer, pl_module, live=False))
+            return
         metrics = shown_metrics(trainer, pl_module, live=False)
         parts = (epoch_text(trainer, epoch), metrics, duration(seconds), left)
         self._print("  ".join(part for part in parts if part))

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,20 +22,16 @@ from runner.run.checkpoints import Checkpoint, best_checkpoint, last_checkpoint,
 from runner.run.directory import RunDir, absolute_paths, find_run
 from runner.run.folds import has_folds
 from runner.run.format import read_stored_config
-from runner.run.journal import load_metrics
 from runner.run.state import RunState
-from runner.run.status import Status
 from runner.tasks.base import Task
 from runner.training.components import make_data, make_model, make_task
 
 __all__ = [
-    "Run",
     "Trained",
     "checkpoint_must_fit",
     "digests_of",
     "find_checkpoint",
     "load_model",
-    "load_run",
     "load_trained",
     "state_digest",
 ]
@@ -253,67 +248,3 @@ def load_model(run: RunDir | str | Path) -> tuple[nn.Module, np.ndarray, str]:
     shape = RunState(run).facts["input_shape"]
     example = np.zeros((2, *shape), dtype=getattr(trained.data, "input_dtype", "float32"))
     return Served(trained.task, trained.data.normalize).eval(), example, trained.task.served_as
-
-
-class Run:
-    """A run, for notebooks: ``run = load_run("latest"); run.metrics(); run.predict(["cat.jpg"])``.
-
-    Args:
-        directory: the run directory.
-    """
-
-    def __init__(self, directory: RunDir) -> None:
-        self.directory = directory
-        self.state = RunState(directory)
-
-    def __repr__(self) -> str:
-        return f"Run({self.directory.name!r}, {self.status.state})"
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """Config of the run."""
-        return plain_config(read_stored_config(self.directory.config_path), resolve=False)
-
-    @property
-    def status(self) -> Status:
-        """State of the run."""
-        return self.state.reload().status
-
-    @property
-    def results(self) -> dict[str, Any]:
-        """Metrics of the best checkpoint; empty before the run has finished."""
-        return self.state.reload().results
-
-    def metrics(self) -> dict[str, list[tuple[int, int, float]]]:
-        """Returns the history of each metric as ``(step, epoch, value)``."""
-        return load_metrics(self.directory.metrics_path)
-
-    @cached_property
-    def trained(self) -> Trained:
-        """Task and data module with the best checkpoint."""
-        return load_trained(self.directory)
-
-    def predict(self, inputs: list[str], which: Which = "best") -> list[dict[str, Any]]:
-        """Returns one row per input; see ``runner predict``."""
-        from runner.inference.predict import predict
-
-        return predict(self.directory, inputs, which)
-
-    def evaluate(self, split: str = "test", overrides: dict[str, Any] | None = None) -> dict[str, float]:
-        """Returns the metrics of the best checkpoint on a split."""
-        from runner.inference.evaluate import evaluate
-
-        return evaluate(self.directory, split, overrides=overrides)
-
-
-def load_run(reference: str | Path = "latest", root: str | Path = "runs") -> Run:
-    """Returns a run.
-
-    Args:
-        reference: directory, name, MLflow run id or ``latest``.
-        root: folder of the runs.
-
-    Raises:
-        RunNotFoundError: the run does not exist.
-    """
-    return Run(find_run(reference, root))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ from pytorch_lightning.utilities import move_data_to_device
 
 from runner.distributed.hardware import choose_hardware
 from runner.errors import UserError
-from runner.inference.load import Which, load_trained
+from runner.inference.load import Trained, Which, load_trained
 from runner.run.directory import RunDir
 
-__all__ = ["PictureFolder", "predict"]
+__all__ = ["Chunk", "PictureFolder", "predict", "predict_samples"]
 
 
 class PictureFolder:
@@ -110,6 +111,42 @@ def predict(
         UserError: the folder cannot be written, or the task draws no pictures.
     """
     trained = load_trained(run, which)
+    picture_folder = None if folder is None else PictureFolder(folder)
+    rows: list[dict[str, Any]] = []
+    for chunk in predict_samples(trained, trained.data.read_inputs(list(inputs)), batch_size):
+        if picture_folder is not None:
+            drawn = trained.task.pictures(chunk.inputs, chunk.outputs)
+            for row, pictures in zip(chunk.rows, drawn, strict=True):
+                row.update(picture_folder.write(row["input"], pictures))
+        rows += chunk.rows
+    return rows
+
+
+@dataclass
+class Chunk:
+    """Predictions of some samples.
+
+    Attributes:
+        inputs: the samples before ``normalize``.
+        outputs: outputs of the task, in the units of the inputs.
+        rows: name and prediction of each sample.
+    """
+
+    inputs: Sequence[torch.Tensor]
+    outputs: dict[str, Any]
+    rows: list[dict[str, Any]]
+
+
+def predict_samples(
+    trained: Trained, samples: Iterable[tuple[str, torch.Tensor]], batch_size: int | None = None
+) -> Iterator[Chunk]:
+    """Yields predictions of samples, batch by batch, in the precision of the run.
+
+    Args:
+        trained: task and data module of the run.
+        samples: name and input of each sample, before ``normalize``.
+        batch_size: number of samples in memory at a time; that of the run's evaluation if None.
+    """
     task, data = trained.task, trained.data
     chosen = choose_hardware(trained.config["hardware"] | {"accelerator": "auto"}, task.model)
     device = {"gpu": "cuda"}.get(chosen.accelerator, chosen.accelerator)
@@ -117,20 +154,14 @@ def predict(
     if chosen.channels_last:
         task.model.to(memory_format=torch.channels_last)
         task.channels_last = True
-    picture_folder = None if folder is None else PictureFolder(folder)
-    samples = iter(data.read_inputs(list(inputs)))
-    rows: list[dict[str, Any]] = []
-    while chunk := list(islice(samples, batch_size or data.eval_batch_size)):
-        names, tensors = zip(*chunk, strict=True)
+    remaining = iter(samples)
+    while taken := list(islice(remaining, batch_size or data.eval_batch_size)):
+        names, tensors = zip(*taken, strict=True)
         batch = {"inputs": move_data_to_device(data.batch_inputs(tensors), torch.device(device))}
         with torch.inference_mode(), autocast(device, chosen.precision):
             outputs = task.predict_outputs(data.on_after_batch_transfer(batch, 0)["inputs"])
         outputs = to_float32(outputs)
         outputs = data.in_units(outputs, tensors)
         predictions = map(data.present, task.rows(outputs))
-        batch_rows = [{"input": name} | row for name, row in zip(names, predictions, strict=True)]
-        if picture_folder is not None:
-            for row, pictures in zip(batch_rows, task.pictures(tensors, outputs), strict=True):
-                row.update(picture_folder.write(row["input"], pictures))
-        rows += batch_rows
-    return rows
+        rows = [{"input": name} | row for name, row in zip(names, predictions, strict=True)]
+        yield Chunk(tensors, outputs, rows)

@@ -62,7 +62,7 @@ def draw_figures(run: RunDir, task: Any, data: Any) -> list[str]:
         except Exception:
             log.exception("a plot could not be drawn")
     try:
-        write_texts(run, task.texts(data))
+        write_texts(run, task.report_texts(data))
     except Interrupted:
         raise
     except Exception:

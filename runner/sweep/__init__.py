@@ -2,3 +2,7 @@
 
 Workers are forked from a process that has already imported the libraries and loaded the data.
 """
+
+from runner import make_callable
+
+make_callable(__name__)

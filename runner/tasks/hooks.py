@@ -138,7 +138,7 @@ class TaskHooks(LightningModule):
         """
         return iter(())
 
-    def texts(self, data: Any) -> dict[str, Any]:
+    def report_texts(self, data: Any) -> dict[str, Any]:
         """Returns texts for the report page, as plain containers; none by default.
 
         Args:

@@ -213,7 +213,7 @@ class LanguageTask(Task):
             logits, state = self.model(tokens, state, True)
         return torch.cat(generated, 1)
 
-    def texts(self, data: DataModule) -> dict[str, Any]:
+    def report_texts(self, data: DataModule) -> dict[str, Any]:
         if not len(data.splits.get("val", ())):
             return {}
         state: Any = None

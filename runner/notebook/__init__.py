@@ -1,0 +1,1 @@
+"""Runs, sweeps and figures as objects that notebooks display."""
