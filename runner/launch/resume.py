@@ -208,6 +208,7 @@ def record_changes(run: RunDir, changes: list[Change]) -> None:
     }
     provenance["changed"] = [*provenance.get("changed", []), entry]
     write_json(run.provenance_path, provenance)
-    print(f"{len(changes)} values differ from the previous attempt:")
+    values = "1 value differs" if len(changes) == 1 else f"{len(changes)} values differ"
+    print(f"{values} from the previous attempt:")
     for change in changes:
         print(f"  {change}")

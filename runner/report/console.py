@@ -181,6 +181,10 @@ def after_folds(run: RunDir, values: dict[str, Any]) -> list[tuple[str, str]]:
     return [predictions, *commands] if values.get("num_predictions") else commands
 
 
+IN_RANGE_TEST_ONLY = ("optimizer.lr=", "lr_finder.", "run.name=")
+"""Beginnings of the overrides of a range test that the suggested training does not repeat."""
+
+
 def range_test(run: RunDir, composition: Any, values: dict[str, Any], words: list[str]) -> None:
     """Print the learning rates that a range test suggests, and the path of its plot.
 
@@ -197,7 +201,7 @@ def range_test(run: RunDir, composition: Any, values: dict[str, Any], words: lis
         f"{values['step']} steps; {values['ended']}. {short_path(run.plots / 'lr_finder.png')}", markup=False
     )
     rate = values["find_lr"].get(suggestion)
-    other = shlex.join(word for word in words if not word.startswith(("optimizer.lr=", "lr_finder.")))
+    other = shlex.join(word for word in words if not word.startswith(IN_RANGE_TEST_ONLY))
     lr = "auto" if rate is None else f"{rate:.3g}"
     commands = [
         (" ".join(filter(None, ["runner train", other, f"optimizer.lr={lr}"])), "train with this rate"),
