@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import pytorch_lightning as pl
 
 from runner.callbacks.lightning_internals import task_of
+from runner.callbacks.progress import LINE_EVERY_S
 from runner.distributed.collectives import mean_over_ranks
 from runner.optim.range_test import RangeTest, smoothed, suggestions
+from runner.report import console
 
 __all__ = ["RangeTestRecorder"]
 
@@ -32,6 +35,7 @@ class RangeTestRecorder(pl.Callback):
         self._losses: list[float] = []
         self._rate = 0.0
         self._step = 0
+        self._next_line = time.monotonic() + LINE_EVERY_S
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -49,6 +53,9 @@ class RangeTestRecorder(pl.Callback):
         [mean] = mean_over_ranks(sum(self._losses) / len(self._losses))
         self._losses = []
         self._record(trainer, mean)
+        if time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + LINE_EVERY_S
+            console.text(f"range test  step {self._step}/{trainer.max_steps}  lr {self._rate:.3g}")
 
     def _record(self, trainer: pl.Trainer, loss: float) -> None:
         test = self.test
