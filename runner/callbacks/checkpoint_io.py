@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +19,7 @@ from torch import Tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from runner.distributed.fsdp_checkpoint import read_whole
+from runner.distributed.load_errors import LOAD_ERRORS, load_reason
 from runner.errors import CheckpointError
 from runner.run.checkpoints import describe_damage, read_index
 from runner.run.files import cannot_write, replace_file
@@ -136,9 +136,8 @@ class RunCheckpointIO(CheckpointIO):
             return migrate_checkpoint(torch.load(path, map_location=map_location, weights_only=True))
         except FileNotFoundError as error:
             raise CheckpointError(f"checkpoint {path} does not exist.") from error
-        except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-            reason = str(error).partition("\n")[0]
-            raise CheckpointError(f"{path} cannot be loaded weights-only: {reason}") from error
+        except LOAD_ERRORS as error:
+            raise CheckpointError(f"{path} cannot be loaded weights-only: {load_reason(error)}.") from error
 
     def check(self, path: Path) -> None:
         """Check a checkpoint against its SHA-256 in the index of its folder.

@@ -18,7 +18,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the arguments of the verb."""
     add_root(parser)
     parser.add_argument("--last", type=int, metavar="N", default=20, help="only the newest N; 0 for all (20)")
-    text = "only those in this state: created, running, finished, pruned, failed, interrupted, lost"
+    text = "only those in this state: created, running, finished, pruned, failed, interrupted, lost, damaged"
     set_completer(parser.add_argument("--state", help=text), completion.states)
     parser.add_argument("--trials", action="store_true", help="include trials of sweeps and single folds")
     parser.add_argument("--json", action="store_true", help="print a JSON list")
@@ -39,12 +39,12 @@ def run(args: Namespace) -> int:
     if not args.trials:
         directories = [run for run in directories if not is_trial(run) and not is_fold(run)]
     if args.state:
-        directories = [run for run in directories if RunState(run).status.state == args.state]
+        directories = [run for run in directories if _state_of(RunState(run, tolerant=True)) == args.state]
     newest = directories[-args.last :] if args.last > 0 else directories
     if args.json:
         import json
 
-        print(json.dumps([_as_dict(RunState(run)) for run in newest], indent=2))
+        print(json.dumps([_as_dict(RunState(run, tolerant=True)) for run in newest], indent=2))
         return 0
     if not newest:
         state = f" {args.state}" if args.state else ""
@@ -72,4 +72,9 @@ def _as_dict(run: RunState) -> dict[str, Any]:
     from dataclasses import asdict
 
     path = str(run.directory.path)
-    return {"name": run.name, "path": path} | asdict(run.status) | {"results": run.results}
+    damage = {"state": "damaged", "reason": run.damage} if run.damage is not None else {}
+    return {"name": run.name, "path": path} | asdict(run.status) | damage | {"results": run.results}
+
+
+def _state_of(run: RunState) -> str:
+    return "damaged" if run.damage is not None else run.status.state

@@ -25,6 +25,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
 from runner.distributed.collectives import any_across_ranks
+from runner.distributed.load_errors import LOAD_ERRORS, load_reason
 from runner.errors import CheckpointError
 from runner.run.files import fsync_folder, replace_file
 from runner.run.migrations import migrate_checkpoint
@@ -357,9 +358,9 @@ def read_rest(path: Path) -> dict[str, Any]:
     """
     try:
         return migrate_checkpoint(torch.load(path / REST, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{path} cannot be loaded as a weights-only checkpoint: {reason}") from error
+    except LOAD_ERRORS as error:
+        reason = load_reason(error)
+        raise CheckpointError(f"{path} cannot be loaded as a weights-only checkpoint: {reason}.") from error
 
 
 class Reader(dcp.FileSystemReader):

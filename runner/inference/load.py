@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from runner.callbacks.checkpoint_io import RunCheckpointIO
 from runner.config.trust import reject_untrusted
 from runner.data.base import DataModule
+from runner.distributed.load_errors import describe_unloadable
 from runner.errors import CheckpointError, UserError
 from runner.run.checkpoints import Checkpoint, best_checkpoint, last_checkpoint, read_index
 from runner.run.directory import RunDir, absolute_paths, find_run
@@ -121,7 +122,8 @@ def find_checkpoint(run: RunDir, which: Which | str = "best") -> Checkpoint:
         )
     entries = read_index(run.checkpoints)
     if which in ("best", "last"):
-        entry = best_checkpoint(run) if which == "best" else last_checkpoint(run)
+        find = best_checkpoint if which == "best" else last_checkpoint
+        entry = find(run, describe_unloadable)
         if entry is None:
             state = RunState(run).status.state
             raise UserError(

@@ -60,7 +60,7 @@ def earlier_run(composition: Composition) -> RunDir | None:
     if name:
         return next((run for run in runs if run.name == name), None)
     wanted = fingerprint(composition)
-    same = [run for run in runs if RunState(run).provenance.get("fingerprint") == wanted]
+    same = [run for run in runs if RunState(run, tolerant=True).provenance.get("fingerprint") == wanted]
     return same[-1] if same else None
 
 

@@ -111,7 +111,7 @@ def _best_note(best: Mapping[str, Any], seconds: float | None) -> str:
 def runs_table(summaries: Sequence[Summary]) -> Shown:
     """Return a table with a row for each run: name, state, progress, duration, and main result or reason."""
     head = ["run", "state", "epoch", "time", "result"]
-    rows = [[s.name, s.status.state, _epoch(s), _time(s), _outcome(s)] for s in summaries]
+    rows = [_row(summary) for summary in summaries]
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in head:
         table.add_column(name, justify="right" if name in ("epoch", "time") else "left", overflow="fold")
@@ -121,6 +121,12 @@ def runs_table(summaries: Sequence[Summary]) -> Shown:
             Words(row[0], style="bold"), Text(row[1], style=style), *(Words(cell) for cell in row[2:])
         )
     return Shown(table, aligned([head, *rows]))
+
+
+def _row(summary: Summary) -> list[str]:
+    if summary.damage is not None:
+        return [summary.name, "damaged", "-", "-", shorten(summary.damage, 300, placeholder=" …")]
+    return [summary.name, summary.status.state, _epoch(summary), _time(summary), _outcome(summary)]
 
 
 MAX_REASON = 100

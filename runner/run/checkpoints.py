@@ -7,10 +7,10 @@ process ended while writing it, and is ignored.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import math
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from typing import Any, Literal
 from runner.errors import CheckpointError
 from runner.run.directory import RunDir
 from runner.run.files import write_json
+from runner.run.small_files import parse_json
 
 __all__ = [
     "Checkpoint",
@@ -34,6 +35,9 @@ INDEX = "index.json"
 PATTERN = "step-*.ckpt"
 
 log = logging.getLogger("runner.checkpoints")
+
+DescribeUnloadable = Callable[[Path], str | None]
+"""Describes why a checkpoint cannot be loaded; None if it can be."""
 
 
 @dataclass(frozen=True)
@@ -96,16 +100,32 @@ def read_index(folder: str | Path) -> list[Checkpoint]:
     path = Path(folder) / INDEX
     known = {field.name for field in fields(Checkpoint)} - {"folder"}
     try:
-        records = json.loads(path.read_text(encoding="utf-8"))
+        records = parse_json(path)
         kept = [{key: value for key, value in record.items() if key in known} for record in records]
-        return [Checkpoint(**record, folder=str(folder)) for record in kept]
+        entries = [Checkpoint(**record, folder=str(folder)) for record in kept]
+        for entry in entries:
+            check_types(entry)
+        return entries
     except FileNotFoundError:
         return []
     except (OSError, ValueError, TypeError, AttributeError) as error:
+        reason = str(error).removesuffix(". Restore it from a copy.")
         raise CheckpointError(
-            f"{path}, the list of this run's checkpoints, cannot be read: {error}. Restore it from a copy, "
+            f"{path}, the list of this run's checkpoints, cannot be read: {reason}. Restore it from a copy, "
             f"or move the folder {folder} away to train from the beginning."
         ) from error
+
+
+def check_types(entry: Checkpoint) -> None:
+    """Raise a TypeError for an entry with values of wrong types or a file outside the folder."""
+    texts = (entry.file, entry.kind, entry.sha256, entry.mode)
+    numbers = (entry.step, entry.epoch)
+    is_valid = all(isinstance(text, str) for text in texts) and all(type(number) is int for number in numbers)
+    is_valid = (
+        is_valid and isinstance(entry.monitor, str | None) and isinstance(entry.value, int | float | None)
+    )
+    if not is_valid or Path(entry.file).name != entry.file:
+        raise TypeError(f"{str(entry.file)[:80]!r} is no valid entry")
 
 
 def write_index(folder: str | Path, entries: list[Checkpoint]) -> None:
@@ -154,32 +174,46 @@ def sort_by_metric(entries: list[Checkpoint]) -> list[Checkpoint]:
     return [entry for _, entry in sorted(measured, key=lambda pair: sign * pair[0])]
 
 
-def last_checkpoint(run: RunDir) -> Checkpoint | None:
+def last_checkpoint(run: RunDir, describe_unloadable: DescribeUnloadable | None = None) -> Checkpoint | None:
     """Return the newest intact checkpoint, or None if the run has none yet. Damaged ones are logged.
+
+    Args:
+        run: the run.
+        describe_unloadable: an additional check of each file; None compares only the bytes with the digest.
 
     Raises:
         CheckpointError: all checkpoints are damaged.
     """
-    return first_intact(read_index(run.checkpoints)[::-1], run)
+    return first_intact(read_index(run.checkpoints)[::-1], run, describe_unloadable)
 
 
-def best_checkpoint(run: RunDir) -> Checkpoint | None:
+def best_checkpoint(run: RunDir, describe_unloadable: DescribeUnloadable | None = None) -> Checkpoint | None:
     """Return the intact checkpoint with the best value of the monitored metric.
 
     If none has a value, the newest intact one is returned.
+
+    Args:
+        run: the run.
+        describe_unloadable: an additional check of each file; None compares only the bytes with the digest.
 
     Raises:
         CheckpointError: all checkpoints are damaged.
     """
     entries = read_index(run.checkpoints)
     ranked = sort_by_metric(entries)
-    return first_intact(ranked + [entry for entry in entries[::-1] if entry not in ranked], run)
+    return first_intact(
+        ranked + [entry for entry in entries[::-1] if entry not in ranked], run, describe_unloadable
+    )
 
 
-def first_intact(candidates: list[Checkpoint], run: RunDir) -> Checkpoint | None:
+def first_intact(
+    candidates: list[Checkpoint], run: RunDir, describe_unloadable: DescribeUnloadable | None = None
+) -> Checkpoint | None:
     damages: list[str] = []
     for entry in candidates:
         damage = describe_damage(entry)
+        if damage is None and describe_unloadable is not None:
+            damage = describe_unloadable(entry.path)
         if damage is None:
             if damages:
                 log.warning("%s. Using %s (step %d) instead.", "; ".join(damages), entry.file, entry.step)

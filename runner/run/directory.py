@@ -6,12 +6,14 @@ import difflib
 import re
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runner.errors import RunNotFoundError, UserError
+from runner.errors import DamagedFileError, RunNotFoundError, UserError
 from runner.run.files import read_json
 from runner.run.format import reject_newer_format
+from runner.run.small_files import parse_yaml
 
 __all__ = [
     "FOLDS",
@@ -38,9 +40,7 @@ def start_directory(run: RunDir) -> Path | None:
     """Return the directory in which the run or sweep was started; None if unrecorded or missing here."""
     provenance = read_json(run.provenance_path, {})
     if not provenance and (run.path / SWEEP).is_file():
-        import yaml
-
-        provenance = yaml.safe_load((run.path / SWEEP).read_text(encoding="utf-8")) or {}
+        provenance = parse_yaml(run.path / SWEEP) or {}
     folder = provenance.get(PATHS_FROM) or provenance.get("working_directory")
     return Path(folder) if folder and Path(folder).is_dir() else None
 
@@ -246,8 +246,11 @@ def _locate_run(reference: str | Path, root: str | Path) -> RunDir:
     if reference == "latest":
         return [run for run in runs if not is_fold(run)][-1]
     for run in runs:
-        if run.name == reference or read_json(run.tracking_path, {}).get("run_id") == reference:
+        if run.name == reference:
             return run
+        with suppress(DamagedFileError):  # of another run
+            if read_json(run.tracking_path, {}).get("run_id") == reference:
+                return run
     _reject_sweep(Path(root) / reference)
     partial = [run for run in runs if reference and reference in run.name]
     partial = [run for run in partial if not is_fold(run)] or partial

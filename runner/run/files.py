@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.run.flatten import flatten
+from runner.run.small_files import parse_json
 
 __all__ = [
     "DISK_FULL_ERRORS",
@@ -130,8 +131,12 @@ def write_json(path: str | Path, value: Any, durable: bool = False) -> None:
 
 
 def read_json(path: str | Path, default: Any = None) -> Any:
-    """Return the file's value, or ``default`` if the file does not exist."""
+    """Return the file's value, or ``default`` if the file does not exist.
+
+    Raises:
+        DamagedFileError: the file is no JSON, or not as expected; see `runner.run.small_files`.
+    """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return parse_json(path)
     except FileNotFoundError:
         return default

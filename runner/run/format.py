@@ -11,9 +11,10 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from runner.errors import UserError
+from runner.errors import DamagedFileError, UserError
 from runner.run.files import read_json
 from runner.run.migrations import migrate_names
+from runner.run.small_files import MAX_YAML_BYTES, parse_yaml, read_text
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -53,10 +54,19 @@ def read_stored_config(path: Path) -> DictConfig:
     """Read a config, in which names of earlier formats are replaced by the current ones.
 
     Raises:
+        DamagedFileError: the file is no YAML, or not as expected; see `runner.run.small_files`.
         UserError: the config belongs to a directory of a newer format.
     """
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     reject_newer_format(path.parent)
-    text = migrate_names(path.read_text(encoding="utf-8"))
-    return cast("DictConfig", OmegaConf.load(io.StringIO(text)))
+    text = migrate_names(read_text(path, MAX_YAML_BYTES))
+    if not isinstance(parse_yaml(path, text), dict):
+        raise DamagedFileError(f"{path} is damaged: expected a mapping of settings. Restore it from a copy.")
+    try:
+        return cast("DictConfig", OmegaConf.load(io.StringIO(text)))
+    except (ValueError, YAMLError, OmegaConfBaseException) as error:  # such as a duplicated key
+        reason = " ".join(str(error).split())
+        raise DamagedFileError(f"{path} is damaged: {reason}. Restore it from a copy.") from error

@@ -6,11 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from runner.errors import CheckpointError, DamagedFileError
 from runner.run.checkpoints import Checkpoint, read_index
 from runner.run.directory import RunDir
 from runner.run.files import read_json
 from runner.run.folds import FOLD_PLAN
 from runner.run.migrations import migrate_names
+from runner.run.small_files import parse_yaml, read_text
 from runner.run.status import Status, read_status
 
 __all__ = ["RunState"]
@@ -48,7 +50,28 @@ class RunState:
     @cached_property
     def status(self) -> Status:
         """State and progress; ``lost`` if the process of a running run is gone."""
-        return read_status(self.directory)
+        try:
+            return read_status(self.directory)
+        except DamagedFileError as error:
+            if self.tolerant:
+                return Status(state="damaged", reason=str(error))
+            raise
+
+    @cached_property
+    def damage(self) -> str | None:
+        """The message about the first damaged small file; None if all are intact."""
+        directory = self.directory
+        try:
+            read_status(directory)
+            read_index(directory.checkpoints)
+            for path in (directory.config_path, directory.path / "base.yaml"):
+                if path.exists():
+                    parse_yaml(path)
+            for path in (directory.provenance_path, directory.facts_path, directory.results_path):
+                read_json(path, {})
+        except (DamagedFileError, CheckpointError) as error:
+            return str(error)
+        return None
 
     @property
     def is_finished(self) -> bool:
@@ -59,7 +82,7 @@ class RunState:
     def config_text(self) -> str:
         """The text of ``config.yaml`` with the current names of constructors; empty without the file."""
         try:
-            return migrate_names(self.directory.config_path.read_text(encoding="utf-8"))
+            return migrate_names(read_text(self.directory.config_path))
         except FileNotFoundError:
             return ""
         except (OSError, ValueError):
@@ -70,11 +93,11 @@ class RunState:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The config in plain containers, with interpolations unresolved."""
-        import yaml
-
+        if not self.config_text:
+            return {}
         try:
-            config = yaml.load(self.config_text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        except yaml.YAMLError:
+            config = parse_yaml(self.directory.config_path, self.config_text)
+        except DamagedFileError:
             if self.tolerant:
                 return {}
             raise

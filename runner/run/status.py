@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from runner.errors import CheckpointError, RunInUseError, UserError
+from runner.errors import CheckpointError, DamagedFileError, RunInUseError, UserError
 from runner.run.directory import RunDir
 from runner.run.files import cannot_write, read_json, write_json
 from runner.run.format import FORMAT_VERSION, format_of
@@ -111,14 +111,15 @@ Clocks may differ by less than this.
 _attempt_started_at: dict[str, float] = {}
 """Start times of this process's attempts by the monotonic clock, since the wall clock may be set back."""
 
-State = Literal["created", "running", "finished", "pruned", "failed", "interrupted", "lost"]
+State = Literal["created", "running", "finished", "pruned", "failed", "interrupted", "lost", "damaged"]
 
 
 @dataclass(frozen=True)
 class Status:
     """State and progress of a run.
 
-    The state ``lost`` is never written. Readers report it if the process of a running run is gone; the step
+    The states ``lost`` and ``damaged`` are never written. A run is listed as damaged if one of its small
+    files is. Readers report it if the process of a running run is gone; the step
     is then that of the newest checkpoint.
 
     Attributes:
@@ -190,12 +191,20 @@ def is_alive(status: Status, touched_at: float) -> bool:
 def read_status(run: RunDir) -> Status:
     """Read the current status of a run.
 
+    Raises:
+        DamagedFileError: the file is damaged.
+
     Use it to poll a run that another process executes; otherwise read `runner.run.state.RunState` once.
     """
     known = {field.name for field in fields(Status)}
     content = read_json(run.status_path)
     stored = {key: value for key, value in (content or {}).items() if key in known}
     status = Status(**stored | {"format_version": format_of(content)})
+    if status.state not in get_args(State):
+        raise DamagedFileError(
+            f"{run.status_path} is damaged: the state {str(status.state)[:80]!r} is unknown. "
+            "Restore it from a copy."
+        )
     if status.state == "running" and not is_alive(status, touched_at(run)):
         default = "its process ended without recording a reason (killed?)"
         if status.host != socket.gethostname():

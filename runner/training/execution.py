@@ -25,6 +25,7 @@ from runner.distributed.collectives import barrier
 from runner.distributed.fsdp_checkpoint import copy_weights
 from runner.distributed.hardware import ResolvedHardware, choose_hardware, describe_device
 from runner.distributed.heartbeat import Heartbeat
+from runner.distributed.load_errors import describe_unloadable
 from runner.distributed.prepare import prepare_model
 from runner.distributed.process_info import ProcessInfo
 from runner.errors import BudgetSpent, UserError
@@ -87,7 +88,7 @@ class Execution:
         check_batch_counts(self.data, self.config)
         self.stopped: str | None = None
         self.printed: set[str] = set()
-        self.resumed = last_checkpoint(run)
+        self.resumed = last_checkpoint(run, describe_unloadable)
         version = read_status(run).format_version
         if self.resumed is not None:
             before, known_changes = read_json(run.facts_path, {}), recorded_changes(run)
@@ -286,7 +287,7 @@ class Execution:
     def evaluate(self, trainer: Trainer) -> dict[str, Any]:
         """Metrics of the best checkpoint on the validation split and, if it exists, the test split."""
         step, epoch = trainer.global_step, trainer.current_epoch
-        best = best_checkpoint(self.run)
+        best = best_checkpoint(self.run, describe_unloadable)
         if best is not None:
             copy_weights(RunCheckpointIO().load_checkpoint(best.path)["state_dict"], self.task)
         self.task.collect = True

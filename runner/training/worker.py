@@ -17,6 +17,7 @@ from runner.config.schema import Launcher
 from runner.data.base import DataModule
 from runner.distributed.collectives import barrier
 from runner.distributed.heartbeat import Heartbeat
+from runner.distributed.load_errors import describe_unloadable
 from runner.distributed.process_info import ProcessInfo
 from runner.distributed.watchdog import watched
 from runner.errors import NonFiniteLossError, RollBack
@@ -94,7 +95,7 @@ def roll_back(run: RunDir, error: RollBack, process_info: ProcessInfo) -> None:
     times = len(read_rollbacks(run))
     if times >= error.most:
         raise NonFiniteLossError(f"{error} The run went back {times} times already (guard.most).") from None
-    target = last_checkpoint(run)
+    target = last_checkpoint(run, describe_unloadable)
     barrier()  # all ranks must count before rank 0 adds a rollback
     if process_info.is_first:
         add_rollback(run, str(error), None if target is None else target.file, error.lr_factor)

@@ -1,9 +1,8 @@
 """The recorded state of a run: read once, and again after a reload."""
 
-import json
-
 import pytest
 
+from runner.errors import DamagedFileError
 from runner.run.checkpoints import Checkpoint, write_index
 from runner.run.directory import RunDir
 from runner.run.files import write_json, write_text
@@ -46,7 +45,7 @@ def test_config_and_checkpoints_are_those_of_the_directory(run):
 
 def test_malformed_files_raise_unless_the_state_is_tolerant(run):
     run.facts_path.write_text("{", encoding="utf-8")
-    with pytest.raises(json.JSONDecodeError):
+    with pytest.raises(DamagedFileError, match="facts.json is damaged"):
         RunState(run).facts  # noqa: B018 - reading the property raises
     assert RunState(run, tolerant=True).facts == {}
     run.config_path.write_text("a: [", encoding="utf-8")
