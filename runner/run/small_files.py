@@ -201,7 +201,8 @@ def check_depth(path: Path, value: Any) -> None:
 def check_events(path: Path, events: Any) -> None:
     """Reject YAML that is nested too deeply or whose aliases expand to too many values.
 
-    Composing it could exhaust the stack or the memory: the parser is iterative, while the composer calls itself for each level.
+    Composing it could exhaust the stack or the memory: the parser is iterative, while the composer calls
+    itself for each level.
     """
     import yaml
 
