@@ -352,7 +352,8 @@ class Progress(pl.callbacks.ProgressBar):
     def _begin_stage(self, alone: bool) -> None:
         self._stage_start = self._last_batch = time.monotonic()
         if alone:
-            self._start()
+            if not is_notebook():  # an output of its own would remain empty
+                self._start()
             self._next_draw = self._stage_start + (DRAW_EVERY_S if self._bar else LINE_EVERY_S)
 
     def _is_due(self) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 
 import pandas as pd
-from matplotlib.figure import Figure
+from PIL.Image import Image
 
 from runner.data.base import DataModule
 from runner.data.facts import Facts
+from runner.notebook.figures import displayed
 
 __all__ = ["Data"]
 
@@ -48,12 +49,12 @@ class Data:
         )
         return f"<b>{html.escape(facts.name)}</b><table>{cells}</table>"
 
-    def show_batch(self, count: int = 24) -> Figure | pd.DataFrame:
-        """Return training samples as augmented in the first epoch: a figure of images, or a table.
+    def show_batch(self, count: int = 24) -> Image | pd.DataFrame:
+        """Return training samples as augmented in the first epoch: an image of them, or a table.
 
         Args:
             count: number of samples.
         """
         from runner.notebook.samples import batch_figure
 
-        return batch_figure(self.module, count)
+        return displayed(batch_figure(self.module, count))

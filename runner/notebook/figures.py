@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pandas as pd
+from matplotlib.figure import Figure
 from PIL import Image
 
-__all__ = ["Figures"]
+__all__ = ["Figures", "as_image", "displayed"]
+
+
+def as_image(figure: Figure) -> Image.Image:
+    """Return a figure as an image, which notebooks display without a backend of matplotlib."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return Image.open(buffer)
+
+
+def displayed(result: Figure | pd.DataFrame) -> Image.Image | pd.DataFrame:
+    """Return a result in a form that notebooks display: a figure as an image, a table unchanged."""
+    return as_image(result) if isinstance(result, Figure) else result
 
 
 class Figures(Mapping[str, Image.Image]):

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
+from PIL.Image import Image
 
 from runner.inference.load import Trained, Which, load_trained, plain_config
-from runner.notebook.figures import Figures
+from runner.notebook.figures import Figures, displayed
 from runner.run.directory import RunDir, find_run
 from runner.run.format import read_stored_config
 from runner.run.journal import load_metrics
@@ -51,11 +51,11 @@ class Run:
         return f"<div>{title}<table>{head}{rows}</table></div>"
 
     def _by_metric(self) -> dict[str, dict[str, float]]:
-        """Metric without its split → split → value."""
+        """Metric without its split → split → value; without the metrics of single classes."""
         table: dict[str, dict[str, float]] = {}
         for split in SPLITS:
             for key, value in (self.results.get(split) or {}).items():
-                if isinstance(value, int | float):
+                if isinstance(value, int | float) and "_class/" not in key:
                     table.setdefault(key.removeprefix(f"{split}/"), {})[split] = float(value)
         return table
 
@@ -114,17 +114,17 @@ class Run:
 
         return evaluate(self.directory, split, overrides=overrides)
 
-    def show_results(self, count: int = 12, split: str = "val") -> Figure | pd.DataFrame:
-        """Returns samples of a split with targets and predictions, as a figure or a table.
+    def show_results(self, count: int = 12, split: str = "val") -> Image | pd.DataFrame:
+        """Returns samples of a split with targets and predictions, as an image or a table.
 
         Raises:
             UserError: the split does not exist.
         """
         from runner.notebook.samples import predicted_samples
 
-        return predicted_samples(self.directory, self.trained, split, count)
+        return displayed(predicted_samples(self.directory, self.trained, split, count))
 
-    def top_losses(self, count: int = 12, split: str = "val") -> Figure | pd.DataFrame:
+    def top_losses(self, count: int = 12, split: str = "val") -> Image | pd.DataFrame:
         """Returns the samples of a split with the highest loss, with targets and predictions.
 
         Raises:
@@ -132,7 +132,7 @@ class Run:
         """
         from runner.notebook.samples import losing_samples
 
-        return losing_samples(self.directory, self.trained, split, count)
+        return displayed(losing_samples(self.directory, self.trained, split, count))
 
 
 SPLITS = ("val", "test")

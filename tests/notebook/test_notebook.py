@@ -19,6 +19,7 @@ from runner.notebook.data import Data
 from runner.notebook.figures import Figures
 from runner.notebook.inputs import image_of
 from runner.notebook.run import Run
+from runner.notebook.samples import batch_figure, losing_samples, predicted_samples
 
 QUICK = {
     "tracking": "none",
@@ -104,12 +105,16 @@ def test_arrays_that_are_no_images(array: np.ndarray, message: str) -> None:
 
 
 def test_results_are_figures(digits: Run) -> None:
-    for figure in (digits.show_results(6), digits.top_losses(6)):
+    arguments = (digits.directory, digits.trained, "val", 6)
+    for figure in (predicted_samples(*arguments), losing_samples(*arguments)):
         assert isinstance(figure, Figure)
         captions = [ax.get_xlabel() for ax in figure.axes]
         assert sum("pred: " in caption for caption in captions) == 6
-    worst = [ax.get_xlabel().split("\n") for ax in digits.top_losses(3).axes][:3]
+    figure = losing_samples(digits.directory, digits.trained, "val", 3)
+    worst = [ax.get_xlabel().split("\n") for ax in figure.axes][:3]
     assert all(truth.split()[-1] != pred.split()[1] for truth, pred in worst), "wrong predictions first"
+    for image in (digits.show_results(6), digits.top_losses(6)):
+        assert isinstance(image, Image.Image) and image.format == "PNG", "shown by a notebook"
 
 
 def test_data_shows_a_batch() -> None:
@@ -117,8 +122,8 @@ def test_data_shows_a_batch() -> None:
     assert (
         isinstance(data, Data) and repr(data) == "Data('digits', 1079 train, 359 val, 359 test, 10 classes)"
     )
-    figure = data.show_batch(8)
-    assert isinstance(figure, Figure) and len(figure.axes) >= 8
+    assert isinstance(data.show_batch(8), Image.Image)
+    assert len(batch_figure(data.module, 8).axes) >= 8
     assert "<td>0</td>" in data._repr_html_()
     table = runner.load_data("data=diabetes").show_batch(5)
     assert isinstance(table, pd.DataFrame) and len(table) == 5 and "bmi" in table
