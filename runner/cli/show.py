@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from runner.errors import ConfigError, ControlSignal, RunnerError
+from runner.errors import ConfigError, ControlSignal, RunFailedError, RunnerError
+from runner.run.files import DISK_FULL_ERRORS, cannot_write
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +25,7 @@ def guarded(command: Callable[[], int]) -> int:
     """Run a command and convert its result or exception into an exit code.
 
     A ``RunnerError`` or ``ControlSignal`` is printed as a message. Any other exception is a defect and is
-    printed with its traceback.
+    printed with its traceback, except a failure to write to a disk that is full or not writable.
     """
     try:
         code = command()
@@ -45,6 +48,12 @@ def guarded(command: Callable[[], int]) -> int:
         # stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in (*DISK_FULL_ERRORS, errno.EACCES, errno.EPERM):
+            traceback.print_exc()
+            return 1
+        print_error(RunFailedError(cannot_write(Path(error.filename or os.getcwd()), error)))
+        return 1
     except Exception:
         traceback.print_exc()
         return 1

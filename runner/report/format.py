@@ -11,6 +11,8 @@ from textwrap import wrap
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
+from runner.report.words import escaped
+
 __all__ = ["Shown", "aligned", "count", "duration", "moment", "number", "with_std", "wrapped"]
 
 
@@ -44,6 +46,7 @@ def aligned(rows: Sequence[Sequence[str]], gap: str = "  ") -> list[str]:
         rows: the cells; all rows have the same length.
         gap: text between columns.
     """
+    rows = [[escaped(cell) for cell in row] for row in rows]
     widths = [max((len(cell) for cell in column), default=0) for column in zip(*rows, strict=True)]
     return [
         gap.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -58,6 +61,7 @@ def wrapped(rows: Sequence[Sequence[str]], width: int, gap: str = "  ") -> list[
         width: maximum length of a line, in which all columns but the first share the space by their widths.
         gap: text between columns.
     """
+    rows = [[escaped(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     space = width - widths[0] - len(gap) * (len(widths) - 1)
     total = sum(widths[1:])

@@ -10,10 +10,19 @@ from rich.measure import Measurement
 from rich.style import StyleType
 from rich.text import Text
 
-__all__ = ["Words", "break_lines"]
+__all__ = ["Words", "break_lines", "escaped"]
 
 PART = re.compile(r"[^_./,=:-]*[_./,=:-]+|[^_./,=:-]+")
 """A part of a name, with the separators after it: ``optimizer.``, ``weight_``, ``decay``."""
+
+
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that control a terminal or the direction of text, and halves of characters."""
+
+
+def escaped(text: str) -> str:
+    """Return the text with control characters, except tab and newline, as visible escapes."""
+    return CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 class Words:
@@ -27,7 +36,7 @@ class Words:
     """
 
     def __init__(self, text: str, style: StyleType = "") -> None:
-        self.text = text
+        self.text = escaped(text)
         self.style = style
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:

@@ -48,12 +48,38 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
+SECRET_FILES = (
+    ".env*",
+    "*.env",
+    "*.pem",
+    "*.key",
+    "*.p12",
+    "*.pfx",
+    "*.jks",
+    "*.kdbx",
+    "*secret*",
+    "*credential*",
+    "*password*",
+    "*token*.json",
+    "id_rsa*",
+    "id_ed25519*",
+    "id_ecdsa*",
+    ".netrc",
+    ".pgpass",
+    ".npmrc",
+    ".pypirc",
+    ".htpasswd",
+)
+"""Names of files that often hold secrets; ``git.diff`` leaves them out and the provenance lists them."""
+
+
 def git_state(folder: str | Path = ".") -> tuple[dict[str, Any] | None, str]:
     """Return the state of a git work tree and its diff.
 
     Returns:
         ``revision``, ``branch``, ``dirty`` and ``untracked`` (at most 50 files), or None outside a
-        repository; and the diff against the revision.
+        repository; and the diff against the revision, without files that look like secrets, which
+        ``excluded_from_diff`` lists.
     """
 
     def git(*arguments: str) -> str:
@@ -64,12 +90,17 @@ def git_state(folder: str | Path = ".") -> tuple[dict[str, Any] | None, str]:
     try:
         revision = git("rev-parse", "HEAD").strip()
         branch = git("rev-parse", "--abbrev-ref", "HEAD").strip()
-        diff = git("diff", "HEAD")
+        diff = git(
+            "diff", "HEAD", "--", ":/", *(f":(top,exclude,icase,glob)**/{name}" for name in SECRET_FILES)
+        )
+        changed = git("diff", "--name-only", "HEAD").split("\n")
         untracked = git("ls-files", "--others", "--exclude-standard").split("\n")
     except (OSError, subprocess.SubprocessError):
         return None, ""
     untracked = [name for name in untracked if name]
-    return {"revision": revision, "branch": branch, "dirty": bool(diff), "untracked": untracked[:50]}, diff
+    state = {"revision": revision, "branch": branch, "dirty": any(changed), "untracked": untracked[:50]}
+    excluded = [name for name in changed if name and f"b/{name}" not in diff]
+    return state | ({"excluded_from_diff": excluded} if excluded else {}), diff
 
 
 def hardware() -> dict[str, Any]:

@@ -294,9 +294,24 @@ def run_problems(context: CheckContext) -> list[Problem]:
     return problems
 
 
+def has_password(uri: str) -> bool:
+    """Return whether an address contains a password, or is malformed with one."""
+    try:
+        return urlsplit(uri).password is not None
+    except ValueError:
+        return "@" in uri
+
+
 def tracking_store_problems(context: CheckContext) -> list[Problem]:
     """Checks that ``tracking.uri`` is an address that MLflow can store runs at."""
     uri = context.node("tracking").get("uri")
+    if isinstance(uri, str) and has_password(uri):
+        text = "tracking.uri contains a password, which would be stored in the run and its checkpoints."
+        remedy = (
+            "Remove it, and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for a server, or use "
+            "~/.pgpass for PostgreSQL."
+        )
+        return [Problem("tracking.uri", text, "rejected", remedy)]
     if not isinstance(uri, str) or urlsplit(uri).scheme.partition("+")[0] in TRACKING_SCHEMES:
         return []
     text = (
