@@ -15,6 +15,8 @@ from runner.run.directory import RunDir
 
 pytestmark = pytest.mark.attack("commands")
 
+pytestmark = pytest.mark.quick
+
 DIFF = """diff --git a/nets.py b/nets.py
 --- a/nets.py
 +++ b/nets.py
