@@ -13,9 +13,7 @@ from runner.errors import UserError
 from runner.launch.reproduce import changed_files, recorded_revision
 from runner.run.directory import RunDir
 
-pytestmark = pytest.mark.attack("commands")
-
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.attack("commands"), pytest.mark.quick]
 
 DIFF = """diff --git a/nets.py b/nets.py
 --- a/nets.py
