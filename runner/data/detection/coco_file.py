@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 
 from runner.data.detection.class_names import merge_ids
-from runner.data.detection.layout import find_image_folder, find_path, no_images_problem, portable_path
+from runner.data.detection.layout import (
+    find_image_folder,
+    find_path,
+    leaves_folder,
+    no_images_problem,
+    portable_path,
+)
 from runner.data.detection.source import BoxTable, Reading
 from runner.errors import DataError
 
@@ -143,11 +149,17 @@ def read_coco(file: Path, folders: list[Path]) -> CocoFile:
             for entry in content["images"]
         ]
         annotations = content.get("annotations") or []
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{file} is not COCO's JSON ({type(error).__name__}: {error}). "
             'Expected {"images": […], "annotations": […], "categories": […]}.'
         ) from error
+    outside = [name for _, name, _, _ in images if leaves_folder(name)]
+    if outside:
+        raise DataError(
+            f"{file}: {len(outside)} images are outside the folder of the images, such as {outside[0]!r}. "
+            "Write names relative to that folder, and give the folder with data.images=FOLDER."
+        )
     reject_doubles(file, [entry[0] for entry in images], "images")
     reject_doubles(file, [entry["id"] for entry in content.get("categories") or ()], "categories")
     if not images or (annotations and not names):

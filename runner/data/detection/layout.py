@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path, PureWindowsPath
@@ -31,6 +32,11 @@ __all__ = [
 def portable_path(name: str) -> str:
     r"""Return the path with ``/`` instead of ``\``."""
     return name.replace("\\", "/")
+
+
+def leaves_folder(name: str) -> bool:
+    """Return whether a relative path leads out of the folder that it is relative to."""
+    return os.path.normpath(portable_path(name)).split("/", maxsplit=1)[0] == ".."
 
 
 def find_path(folder: Path, name: str) -> str | None:
