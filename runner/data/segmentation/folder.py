@@ -64,6 +64,8 @@ class MaskFolderDataModule(SegmentationDataModule):
         mask_orientation: orientation of a mask without an EXIF orientation if its image has one: ``upright``
             like the rotated image, or ``stored`` like the stored pixels, so that the mask is rotated, too.
             ``auto`` decides by the sizes and rejects pairs for which both are possible.
+        resize_masks: scale masks to the size of their images, if they have the same aspect ratio; each pixel
+            takes the class of the nearest one. Otherwise such pairs are rejected.
         unmasked: treatment of images without a mask: ``refuse`` to train, or ``drop`` them.
         images, masks: names of the two folders; detected when None.
         image_suffix, mask_suffix: suffixes after the common part of a pair's names.
@@ -91,6 +93,7 @@ class MaskFolderDataModule(SegmentationDataModule):
         unknown: Literal["refuse", "ignore"] = "refuse",
         mask_encoding: MaskEncoding = "auto",
         mask_orientation: MaskOrientation = "auto",
+        resize_masks: bool = False,
         unmasked: Literal["refuse", "drop"] = "refuse",
         images: str | None = None,
         masks: str | None = None,
@@ -122,6 +125,7 @@ class MaskFolderDataModule(SegmentationDataModule):
         self.unknown = unknown
         self.mask_encoding = mask_encoding
         self.mask_orientation = mask_orientation
+        self.resize_masks = resize_masks
         self.unmasked = unmasked
         self.folder_names = images, masks
         self.suffixes = image_suffix, mask_suffix
@@ -178,7 +182,7 @@ class MaskFolderDataModule(SegmentationDataModule):
     def headers(self) -> PairHeaders:
         """The results of comparing the headers of all pairs in the folder."""
         pairs = [pair for pairs in self.scan().pairs.values() for pair in pairs]
-        return compare_headers(self.folder, pairs, self.mask_orientation)
+        return compare_headers(self.folder, pairs, self.mask_orientation, self.resize_masks)
 
     def scan(self) -> MaskTree:
         """List the folder."""

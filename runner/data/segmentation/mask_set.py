@@ -132,13 +132,27 @@ class PairHeaders:
     Attributes:
         faults: messages for pairs that cannot be used.
         turns: EXIF orientations that must be applied to masks, too.
+        scaled: pairs whose mask is scaled to the size of the image.
     """
 
     faults: dict[str, str] = field(default_factory=dict)
     turns: dict[str, int] = field(default_factory=dict)
+    scaled: set[str] = field(default_factory=set)
 
 
-def compare_headers(root: Path, pairs: Sequence[Pair], masks_are: MaskOrientation = "auto") -> PairHeaders:
+MAX_DISTORTION = 0.02
+"""Largest relative difference of the aspect ratios of an image and its mask; one pixel is always allowed."""
+
+
+def has_same_shape(image: ImageHeader, mask: ImageHeader) -> bool:
+    """Return whether a mask differs from its image in scale only."""
+    expected = image.width * mask.height / image.height
+    return abs(mask.width - expected) <= max(1.0, MAX_DISTORTION * expected)
+
+
+def compare_headers(
+    root: Path, pairs: Sequence[Pair], masks_are: MaskOrientation = "auto", resize_masks: bool = False
+) -> PairHeaders:
     """Compare the headers of all pairs without decoding pixels. Unreadable files are skipped.
 
     Args:
@@ -147,6 +161,7 @@ def compare_headers(root: Path, pairs: Sequence[Pair], masks_are: MaskOrientatio
         masks_are: orientation of masks without an EXIF orientation if their image has one: ``upright`` like
             the rotated image, or ``stored`` like the stored pixels, so that the mask is rotated, too.
             ``auto`` decides by the sizes and reports the pairs for which both are possible.
+        resize_masks: whether a mask of another size, but the same aspect ratio, may be scaled.
     """
     headers = PairHeaders()
 
@@ -156,7 +171,7 @@ def compare_headers(root: Path, pairs: Sequence[Pair], masks_are: MaskOrientatio
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         for pair, (image, mask) in zip(pairs, pool.map(both, pairs), strict=True):
             if image is not None and mask is not None:
-                compare(headers, root, pair, image, mask, masks_are)
+                compare(headers, root, pair, image, mask, masks_are, resize_masks)
     return headers
 
 
@@ -167,6 +182,7 @@ def compare(
     image: ImageHeader,
     mask: ImageHeader,
     masks_are: MaskOrientation,
+    resize_masks: bool,
 ) -> None:
     image_path, mask_path = root / pair[0], root / pair[1]
     has_choice = image.orientation != 1 and mask.orientation == 1
@@ -184,10 +200,15 @@ def compare(
         )
     elif fits_stored:
         headers.turns[pair[0]] = image.orientation
+    elif not fits_upright and resize_masks and has_same_shape(image, mask):
+        headers.scaled.add(pair[0])
     elif not fits_upright:
+        advice = "Was one of them resized, or rotated (EXIF)?"
+        if not resize_masks and has_same_shape(image, mask):
+            advice = "data.resize_masks=true scales masks of the same aspect ratio."
         headers.faults[pair[0]] = (
             f"{image_path} has {image.width} × {image.height} pixels, but its mask {mask_path.name} "
-            f"{mask.width} × {mask.height}. Was one of them resized, or rotated (EXIF)?"
+            f"{mask.width} × {mask.height}. {advice}"
         )
 
 

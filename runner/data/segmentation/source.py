@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as F
 
 from runner.data.images.decode import read_image
@@ -62,6 +62,8 @@ class MaskFileSource:
         if name in self.headers.faults:
             raise BrokenSampleError(self.headers.faults[name])
         mask = turned_upright(mask, self.headers.turns.get(name, 1))
+        if name in self.headers.scaled:
+            mask = scaled_mask(mask, image.shape[1:])
         if image.shape[1:] != mask.shape:
             (height, width), (mask_height, mask_width) = image.shape[1:], mask.shape
             raise BrokenSampleError(
@@ -72,6 +74,12 @@ class MaskFileSource:
 
     def name(self, index: int) -> str:
         return self.pairs[index][0]
+
+
+def scaled_mask(mask: Tensor, size: Sequence[int]) -> Tensor:
+    """Scale a mask ``(H, W)`` to another size; each pixel takes the class of the nearest one."""
+    scaled = nn.functional.interpolate(mask[None, None].float(), tuple(size), mode="nearest-exact")
+    return scaled[0, 0].to(mask.dtype)
 
 
 def shrunk_size(size: Sequence[int], max_side: int | None) -> tuple[int, int]:
