@@ -222,8 +222,8 @@ def draw(run: RunDir, results: dict[str, Any]) -> list[str]:
         for name, figure in fold_figures(run, results):
             to_png(figure, run.plots / f"{name}.png")
             names.append(name)
-    except (OSError, ValueError, KeyError, TypeError):  # an incomplete file, or a folder that is not writable
-        log.exception("not all plots could be drawn")
+    except (OSError, ValueError, KeyError, TypeError) as error:  # incomplete, or not writable
+        log.warning("not all plots could be drawn: %s", error)
     return names
 
 
