@@ -222,7 +222,7 @@ def check_events(path: Path, events: Any) -> None:
         elif isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes and any(anchor == event.anchor for anchor, _ in stack):
                 raise damaged(path, f"the alias *{event.anchor} is part of itself")
-            num_nodes += sizes.get(event.anchor, 1)
+            num_nodes += sizes.get(event.anchor or "", 1)
         else:
             num_nodes += 1
         if num_nodes > MAX_YAML_NODES:

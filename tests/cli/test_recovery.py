@@ -327,6 +327,6 @@ def test_read_only_folder_is_rejected_before_training(say, run_of, disk) -> None
     )
     assert disk("ro")
     resumed = say("resume", "disk/runs/a")
-    assert resumed.code == 1 and "Read-only file system" in resumed.err and "Traceback" not in resumed.err
+    assert resumed.code == 2 and "Read-only file system" in resumed.err and "Traceback" not in resumed.err
     begun = say("train", *QUICK, "run.root=disk/runs", "run.name=b")
     assert begun.code == 2 and "is not a writable folder" in begun.err
