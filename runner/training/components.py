@@ -109,7 +109,7 @@ def make_model(config: dict[str, Any]) -> nn.Module:
     model = build(config["model"])
     if not isinstance(model, nn.Module):
         text = (
-            f"model: {config['model']['_target_']} gives a {type(model).__name__}; expected a "
+            f"model: {config['model'].get('_target_')} gives a {type(model).__name__}; expected a "
             "torch.nn.Module."
         )
         raise ConfigError(Problem("model", text, "wrong_type"))

@@ -68,7 +68,7 @@ def receive(victim: Path) -> Callable[..., Path]:
         config = compose(["model=mlp", "data=digits", "tracking=none", *overrides]).config
         run = victim / "runs" / name
         (run / "checkpoints").mkdir(parents=True)
-        plain = to_plain(config, []) | nodes
+        plain = to_plain(config, []) | {key: node for key, node in nodes.items() if not isinstance(node, str)}
         (run / "config.yaml").write_text(to_yaml(plain), encoding="utf-8")
         for key, value in nodes.items():
             if isinstance(value, str):  # an interpolation, which to_yaml would escape

@@ -49,10 +49,11 @@ def test_interpolations_of_a_received_run_construct_nothing(
     text, victim, marker, module, receive, call
 ) -> None:
     module(victim / "mine.py")
-    run = receive("received", model=text)
-    for words in (["resume", str(run)], ["train", f"{run}/config.yaml"]):
-        code, output = call(*words)
-        assert code == 2 and not marker.exists() and "--trust" in output, output
+    for key, message in (("model", "model is a text"), ("model.inner", "--trust")):
+        run = receive(f"received_{key}", **{key: text})
+        for words in (["resume", str(run)], ["train", f"{run}/config.yaml"]):
+            code, output = call(*words)
+            assert code == 2 and not marker.exists() and message in output, output
 
 
 @pytest.mark.parametrize(
@@ -69,8 +70,9 @@ def test_commands_and_addresses_of_a_received_run_are_rejected(launcher, receive
     run = receive("received", launcher=launcher)
     for words in (["resume", str(run)], ["train", f"{run}/config.yaml"]):
         code, output = call(*words)
-        assert code == 2 and "--trust" in output, output
-        if isinstance(launcher, dict):
+        is_node = isinstance(launcher, dict)
+        assert code == 2 and ("--trust" if is_node else "launcher is a text") in output, output
+        if is_node:
             assert all(str(launcher[key]) in output for key in launcher.keys() & {"address", "rendezvous"})
 
 
