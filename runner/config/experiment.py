@@ -15,7 +15,7 @@ from runner.config.plain import dotted_keys
 from runner.config.schema import Config
 from runner.config.trust import GUARDED_KEYS, reject_untrusted
 from runner.errors import ConfigError, Problem, UserError
-from runner.run.format import read_stored_config
+from runner.run.format import read_config, read_stored_config
 from runner.suggest import did_you_mean
 
 __all__ = ["Experiment", "load_config", "read_experiment"]
@@ -62,7 +62,8 @@ def load_config(path: Path) -> DictConfig:
         )
         raise ConfigError(Problem("", f"no such file: {path}.", "not_found", hint))
     try:
-        config = read_stored_config(path)
+        is_stored = (path.parent / "status.json").is_file()
+        config = read_stored_config(path) if is_stored else read_config(path)
     except UserError:
         raise
     except Exception as error:  # YAML, encoding and interpolation errors have no common base class

@@ -8,6 +8,7 @@ Weights are loaded by ``weights=FILE`` and ``pretrained=true``, which only load 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,9 @@ FORBIDDEN = {
     "segmentation_models_pytorch": ("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay"),
 }
 """Package → names of arguments, at any depth."""
+
+SCHEME = re.compile(r"[\w.-]+:")
+"""A scheme such as ``hf-hub:``, with or without the prefix ``tu-``."""
 
 
 def forbidden_arguments(constructor: Callable[..., Any], node: Mapping[str, Any]) -> list[Problem]:
@@ -37,7 +41,7 @@ def forbidden_arguments(constructor: Callable[..., Any], node: Mapping[str, Any]
         words = key.replace("[", ".").split(".")
         if value is not None and any(name in words for name in names):
             reason = "it would read another file"
-        elif isinstance(value, str) and ":" in value:
+        elif isinstance(value, str) and SCHEME.match(value):
             reason = "it has a scheme, so that another file or repository would be read"
         else:
             continue

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 from runner.errors import DamagedFileError, UserError
 from runner.run.files import read_json
 from runner.run.migrations import migrate_names
-from runner.run.small_files import MAX_YAML_BYTES, parse_yaml, read_text
+from runner.run.small_files import MAX_YAML_BYTES, check_events, parse_yaml, read_text
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
+    from omegaconf import DictConfig, ListConfig
 
-__all__ = ["FORMAT_VERSION", "format_of", "read_stored_config", "reject_newer_format"]
+__all__ = ["FORMAT_VERSION", "format_of", "read_config", "read_stored_config", "reject_newer_format"]
 
 FORMAT_VERSION = 1
 """Format of the directories that this version writes; it reads all earlier ones."""
@@ -48,6 +48,21 @@ def reject_newer_format(directory: Path) -> None:
             f"{directory} has format {version}, and this version of runner reads formats up to "
             f"{FORMAT_VERSION}. Use the version that wrote it, or a later one."
         )
+
+
+def read_config(path: Path) -> DictConfig | ListConfig:
+    """Read a YAML file that a user has written; see ``read_stored_config`` for those of run directories.
+
+    Raises:
+        DamagedFileError: the file is larger or deeper than permitted.
+        Exception: the file is no YAML; YAML, encoding and interpolation errors have no common base class.
+    """
+    import yaml
+    from omegaconf import OmegaConf
+
+    text = migrate_names(read_text(path, MAX_YAML_BYTES))
+    check_events(path, yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    return OmegaConf.load(io.StringIO(text))
 
 
 def read_stored_config(path: Path) -> DictConfig:

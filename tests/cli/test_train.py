@@ -37,7 +37,7 @@ def test_prints_plan_results_and_next_commands(say) -> None:
     assert said.code == 0, said.err
     assert "mlp, " in said.out and "1079 train" in said.out and "runs/told" in said.out
     assert said.out.index("runs/told") < said.out.index("accuracy")
-    assert "runner predict runs/told" in said.out
+    assert "runner predict told INPUT" in said.out
 
 
 def test_invalid_input_creates_no_run(say, here: Path) -> None:

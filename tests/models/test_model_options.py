@@ -24,6 +24,7 @@ OPTIONS = [
 FACTS = {
     "${facts:in_channels}": 3,
     "${facts:in_features}": 3 * 32 * 32,
+    "${facts:num_numeric}": 3,
     "${facts:image_size}": 32,
     "${regularization.dropout}": 0.1,
     "${regularization.spatial_dropout}": 0.1,

@@ -27,6 +27,7 @@ FACTS = {
     "${facts:input_steps}": 8,
     "${facts:longer_side}": 64,
     "${facts:num_features}": 0,
+    "${facts:num_numeric}": 6,
     "${facts:num_outputs}": 5,
     "${facts:per_step}": False,
     "${facts:shorter_side}": 64,
