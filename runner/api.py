@@ -80,12 +80,12 @@ def train(
 
 
 def evaluate(
-    run: str | Path = "latest", split: str = "test", root: str | Path = "runs", **values: Any
+    run: Reference = "latest", split: str = "test", root: str | Path = "runs", **values: Any
 ) -> dict[str, float]:
     """Computes the metrics of a run's best checkpoint on a split.
 
     Args:
-        run: directory, name, MLflow run id, or ``latest``.
+        run: directory, name, MLflow run id, ``latest``, or a run.
         split: ``train``, ``val`` or ``test``.
         root: folder of the runs, in which names are looked up.
         values: overrides of the run's config: ``data={"root": "other/photos"}``.
@@ -96,14 +96,14 @@ def evaluate(
     Raises:
         RunNotFoundError: there is no such run.
     """
-    return load_run(run, root).evaluate(split, dict(flatten(values)))
+    return Run(directory_of(run, root)).evaluate(split, dict(flatten(values)))
 
 
-def predict(run: str | Path, inputs: Any, root: str | Path = "runs") -> list[dict[str, Any]]:
+def predict(run: Reference, inputs: Any, root: str | Path = "runs") -> list[dict[str, Any]]:
     """Predicts new inputs with a run's best checkpoint; see ``runner predict``.
 
     Args:
-        run: directory, name, MLflow run id, or ``latest``.
+        run: directory, name, MLflow run id, ``latest``, or a run.
         inputs: one input or several, in the format of the run's data set: paths of images, texts, tables; or
             images, arrays, tensors and DataFrames, see ``Run.predict``.
         root: folder of the runs, in which names are looked up.
@@ -115,7 +115,7 @@ def predict(run: str | Path, inputs: Any, root: str | Path = "runs") -> list[dic
         RunNotFoundError: there is no such run.
         DataError: the data set cannot read such inputs.
     """
-    return load_run(run, root).predict(inputs)
+    return Run(directory_of(run, root)).predict(inputs)
 
 
 def directory_of(run: Reference, root: str | Path) -> RunDir:
@@ -259,12 +259,18 @@ def sweep(
     return Sweep(sweeping.sweep)
 
 
-def find_lr(*overrides: str, experiment: str | os.PathLike[str] | None = None, **values: Any) -> RangeTest:
+def find_lr(
+    *overrides: str,
+    experiment: str | os.PathLike[str] | None = None,
+    config_dirs: Sequence[str | os.PathLike[str]] = (),
+    **values: Any,
+) -> RangeTest:
     """Tests a range of learning rates: ``find_lr("model=resnet34").plot()``; see ``runner find-lr``.
 
     Args:
         overrides: overrides in Hydra's grammar, as on the command line.
         experiment: a YAML file of values, as on the command line.
+        config_dirs: additional folders with config groups.
         values: overrides as Python values; a dict sets the keys of a node.
 
     Raises:
@@ -276,7 +282,7 @@ def find_lr(*overrides: str, experiment: str | os.PathLike[str] | None = None, *
 
     words = [*overrides, *as_overrides(values), "debug.kind=find_lr"]
     source = None if experiment is None else os.fspath(experiment)
-    composition = compose_with_paths(words, source, [])
+    composition = compose_with_paths(words, source, [os.fspath(folder) for folder in config_dirs])
     check(composition)
     directory = prepare(composition, ["runner", "find-lr", *([source] if source else []), *words])
     results = launch(directory) or {}

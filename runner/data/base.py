@@ -127,6 +127,7 @@ class DataModule(LightningDataModule):
             sample; None if the data set has no groups.
         folds: cross-validation folds; None for a single split.
         fold_cut: the resulting folds; available after ``setup``.
+        num_groups: number of groups of each split that was made by ``group``; available after ``setup``.
         no_folds_with: settings that exclude folds.
         dropped: samples that do not reach training, with the reasons; complete after ``setup``. Printed
             before training starts and stored in ``facts.json``.
@@ -162,6 +163,8 @@ class DataModule(LightningDataModule):
         self.balance = 0.0
         self.folds: Folds | None = None
         self.fold_cut: FoldCut | None = None
+        self.num_groups: dict[str, int] = {}
+        self._reported_shared: set[tuple[str, str]] = set()
         self.dropped = DroppedSamples()
 
     def take_folds(self, folds: Folds) -> None:
@@ -210,11 +213,7 @@ class DataModule(LightningDataModule):
             for split, part in zip(("train", "val", "test"), parts, strict=True)
             if len(part)
         }
-        log.warning(
-            "groups by %s: %s",
-            self.group,
-            ", ".join(f"{size} in {split}" for split, size in sizes.items()),
-        )
+        self.num_groups = sizes
         return parts
 
     def split_names(
@@ -238,6 +237,9 @@ class DataModule(LightningDataModule):
             groups: the group of each sample, by split.
         """
         for (first, second), names in shared_groups(groups).items():
+            if (first, second) in self._reported_shared:
+                continue
+            self._reported_shared.add((first, second))
             examples = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
             log.warning(
                 "data.group=%s: %d groups of %s also occur in %s (%s), so its metrics may be too good.",

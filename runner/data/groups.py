@@ -12,7 +12,7 @@ from torch import Tensor
 
 from runner.errors import DataError
 
-__all__ = ["FOLDER", "group_pattern", "groups_of_names", "shared_groups", "split_groups"]
+__all__ = ["FOLDER", "group_pattern", "group_texts", "groups_of_names", "shared_groups", "split_groups"]
 
 FOLDER = "folder"
 """The value of ``data.group`` for which the folder of a file is its group."""
@@ -52,11 +52,21 @@ def groups_of_names(rule: str, names: Sequence[str]) -> list[str]:
     groups = []
     for name in names:
         match = pattern.search(name)
-        if match is None:
+        if match is None or match.group(1 if pattern.groups else 0) is None:
             advice = "Its files lie in no folder." if rule == FOLDER else "Every file needs a group."
             raise DataError(f"data.group={rule!r} does not match {name!r}. {advice}")
-        groups.append(match.group(1 if pattern.groups else 0) or "")
+        groups.append(match.group(1 if pattern.groups else 0))
     return groups
+
+
+def group_texts(values: Sequence[object]) -> list[str]:
+    """Return the cells of a column as names of groups; 7.0 and 7 are the same group.
+
+    A column of whole numbers is read as floats if a cell of the file is empty.
+    """
+    return [
+        str(int(value)) if isinstance(value, float) and value.is_integer() else str(value) for value in values
+    ]
 
 
 def split_groups(

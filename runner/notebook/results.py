@@ -39,7 +39,7 @@ class Sweep:
 
     @property
     def record(self) -> SweepRecord:
-        """The plan and the trials, read anew with each access."""
+        """The plan and the trials, reread on each access."""
         return read_record(self.directory)
 
     @property

@@ -87,6 +87,7 @@ def plan(
         "task": chosen_name(state, config, "task"),
         "model": f"{chosen_name(state, config, 'model')}, {count(total)} parameters{trained}",
         "data": f"{facts.name}: {splits} samples of {'×'.join(map(str, facts.input_shape))}{classes}",
+        "groups": groups_text(data),
         "device": f"{describe_device(hardware.accelerator)}, {precision}{layout}",
         "steps": steps or None,
         "run": short_path(run.path),
@@ -98,6 +99,12 @@ def plan(
     console().print(plan_panel(lines))
     for message in data.dropped.messages():
         text(message)
+
+
+def groups_text(data: Any) -> str | None:
+    """Return the number of groups of each split, or None without groups."""
+    sizes = " / ".join(f"{size} {split}" for split, size in getattr(data, "num_groups", {}).items())
+    return f"{sizes} by {data.group}" if sizes else None
 
 
 def folds(run: RunDir, config: Any, plan: dict[str, Any]) -> None:

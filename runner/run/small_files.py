@@ -122,7 +122,7 @@ def read_text(path: str | Path, max_bytes: int = MAX_BYTES) -> str:
     except OSError as error:
         raise DamagedFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except UnicodeDecodeError as error:
-        raise damaged(path, f"byte {error.start} is no UTF-8") from error
+        raise damaged(path, f"byte {error.start} is not valid UTF-8") from error
 
 
 def parse_json(path: str | Path) -> Any:
@@ -171,7 +171,7 @@ def parse_yaml(path: str | Path, text: str | None = None) -> Any:
         raise
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:
         mark = getattr(error, "problem_mark", None)
-        reason = str(getattr(error, "problem", None) or "it is no YAML")
+        reason = str(getattr(error, "problem", None) or "it is not valid YAML")
         raise damaged(path, reason + (f" in line {mark.line + 1}" if mark else "")) from error
     check_schema(path, value)
     return value

@@ -17,7 +17,7 @@ from runner.config.compose import compose
 from runner.data.audio.folder import AudioFolderDataModule
 from runner.data.detection.coco import CocoDataModule
 from runner.data.folds import Folds
-from runner.data.groups import closest_bins, groups_of_names, shared_groups, split_groups
+from runner.data.groups import closest_bins, group_texts, groups_of_names, shared_groups, split_groups
 from runner.data.images.folder import ImageFolderDataModule
 from runner.data.segmentation.folder import MaskFolderDataModule
 from runner.data.tables.table import TableDataModule
@@ -152,7 +152,24 @@ def test_tables_warn_of_groups_in_a_separate_test_file(
 ) -> None:
     path = str(table(tmp_path / "t.csv"))
     TableDataModule(path, target="label", group="patient", test_path=path).setup()
-    assert "12 groups of test also occur in train (patient0, patient1, patient10 …)" in caplog.text
+    assert "groups of test also occur in train (patient0, patient1, patient10 …)" in caplog.text
+
+
+def test_groups_of_a_test_split_named_by_a_column(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = table(tmp_path / "t.csv")
+    lines = path.read_text().splitlines()
+    rows = [f"{line},{'test' if i % 6 == 5 else 'train'}" for i, line in enumerate(lines[1:])]
+    path.write_text("\n".join([f"{lines[0]},part", *rows]))
+    data = TableDataModule(str(path), target="label", group="patient", split_column="part")
+    data.setup()
+    assert set(data.num_groups) == {"train", "val"} and sum(data.num_groups.values()) == NUM_PATIENTS
+    assert "groups of test also occur in train" in caplog.text
+    assert "groups of val also occur in train" not in caplog.text
+    assert caplog.text.count("groups of test also occur in val") == 1
+
+
+def test_whole_numbers_are_the_same_group_as_floats() -> None:
+    assert group_texts([7, 7.0, "7", 7.5, "a"]) == ["7", "7", "7", "7.5", "a"]
 
 
 @pytest.mark.parametrize("duplicates", ["together", "keep"])
@@ -210,6 +227,8 @@ def test_bins_remain_for_the_other_splits() -> None:
 def test_rule_that_does_not_match_names_a_file() -> None:
     with pytest.raises(DataError, match=r"'patient\(\\\\d\+\)' does not match 'x.png'"):
         groups_of_names(r"patient(\d+)", ["x.png"])
+    with pytest.raises(DataError, match="'x.png'"):
+        groups_of_names(r"patient(\d+)?|x", ["x.png"])
     with pytest.raises(DataError, match="lie in no folder"):
         groups_of_names("folder", ["x.png"])
 

@@ -17,6 +17,7 @@ from runner.data.base import DataModule, LoaderOptions
 from runner.data.facts import Facts, digest_files
 from runner.data.folds import Folds
 from runner.data.given_splits import indices_of_parts, parts_of_column
+from runner.data.groups import group_texts
 from runner.data.split import Split
 from runner.data.standardize import Standardize
 from runner.data.tables.encoder import EncoderLimits, TableFit, empty_problem, fit_encoder, learn
@@ -231,14 +232,8 @@ class TableDataModule(DataModule):
             held_out = self._fit.encode(tables[split], self.layout, path)
             self.splits[split] = Split(held_out, range(len(held_out)), None, self.seed)
         self.splits = {split: part for split, part in self.splits.items() if len(part)}
-        if self.group is not None and self._held_out:
-            self.report_shared_groups(
-                {
-                    split: table[self.group].astype(str).tolist()
-                    for split, table in tables.items()
-                    if self.group in table.columns
-                }
-            )
+        if self.group is not None:
+            self._report_shared(tables)
         self.facts = self._facts(source.targets[self.splits["train"].indices])
 
     def _cut(self, targets: Tensor, is_class: bool) -> tuple[Tensor, Tensor, Tensor]:
@@ -267,11 +262,6 @@ class TableDataModule(DataModule):
                 None if labels is None else labels[train], lambda: [groups[row] for row in train.tolist()],
             )  # fmt: skip
             train, val = train[rest], train[val]
-        elif self.group is not None:
-            groups = self._groups()
-            self.report_shared_groups(
-                {split: [groups[row] for row in rows.tolist()] for split, rows in parts.items()}
-            )
         return *self.fold(train, val, labels, column=self._column), parts.get("test", nothing)
 
     def take_folds(self, folds: Folds) -> None:
@@ -281,7 +271,17 @@ class TableDataModule(DataModule):
             self.layout.ignore.append(folds.group_column)
 
     def _groups(self) -> list[str]:
-        return [str(value) for value in self._column(self.group or "")]
+        return group_texts(self._column(self.group or ""))
+
+    def _report_shared(self, tables: dict[str, pd.DataFrame]) -> None:
+        """Warn of groups that occur in two splits which files or a column have separated."""
+        groups, of_split = self._groups(), {}
+        for split, part in self.splits.items():
+            if split not in self._held_out:
+                of_split[split] = [groups[row] for row in part.indices.tolist()]
+            elif self.group in tables[split].columns:
+                of_split[split] = group_texts(tables[split][self.group].dropna().tolist())
+        self.report_shared_groups(of_split)
 
     @property
     def _group_settings(self) -> dict[str, str]:
