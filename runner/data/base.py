@@ -110,8 +110,8 @@ class DataModule(LightningDataModule):
             own seed).
         drop_last: drop the last training batch if it is incomplete.
         group: keeps all samples of a group, such as a patient or speaker, in one split and one fold. For
-            tables the name of a column, which is then no feature; for files ``folder``, the folder of a file,
-            or a regular expression that matches the group in the path of a file: ``patient([0-9]+)``.
+            tables the name of a column, which is then no feature; for files ``folder``, the name of the
+            folder of a file, or a regular expression that matches the group in its path: ``patient([0-9]+)``.
 
     Attributes:
         splits: ``train``, ``val`` and optionally ``test``.

@@ -15,7 +15,10 @@ from runner.errors import DataError
 __all__ = ["FOLDER", "group_pattern", "group_texts", "groups_of_names", "shared_groups", "split_groups"]
 
 FOLDER = "folder"
-"""The value of ``data.group`` for which the folder of a file is its group."""
+"""The value of ``data.group`` for which the name of a file's folder is its group.
+
+Only the name: a patient with images of two classes has a folder of that name in both.
+"""
 MAX_BINS = 20
 """Bins into which the groups are distributed; a split takes as many as come closest to its fraction."""
 
@@ -27,7 +30,7 @@ def group_pattern(rule: str) -> str:
         DataError: it is not a valid regular expression.
     """
     if rule == FOLDER:
-        return r"^(.*)[/\\]"
+        return r"([^/\\]+)[/\\][^/\\]*$"
     try:
         re.compile(rule)
     except re.error as error:
@@ -92,7 +95,7 @@ def split_groups(
         Three sorted index tensors.
 
     Raises:
-        DataError: there are fewer groups than splits.
+        DataError: there are fewer groups than splits, or the groups are the classes.
     """
     names, ids = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     wanted = {"test": test_fraction, "val": val_fraction}
@@ -108,6 +111,8 @@ def split_groups(
             "finer group, or give separate files for the splits."
         )
     classes = np.zeros(len(ids), dtype=int) if labels is None else labels.numpy()
+    if labels is not None:
+        reject_classes_as_groups(ids, classes)
     num_bins = max(len(fractions) + 1, min(MAX_BINS, len(names), int(np.bincount(classes).max())))
     bins = bins_of(ids, classes, num_bins, seed)
     sizes = {number: int((bins == number).sum()) for number in range(num_bins)}
@@ -123,6 +128,21 @@ def split_groups(
         torch.from_numpy(np.flatnonzero(chosen.get(split, nothing))) for split in ("train", "val", "test")
     )
     return train, val, test
+
+
+def reject_classes_as_groups(ids: np.ndarray, classes: np.ndarray) -> None:
+    """Reject groups that are the classes, since no class would be in two splits.
+
+    Raises:
+        DataError: the groups are the classes.
+    """
+    num_pairs = len(np.unique(np.stack([ids, classes]), axis=1).T)
+    num_classes = len(np.unique(classes))
+    if num_classes > 1 and num_pairs == num_classes == len(np.unique(ids)):
+        raise DataError(
+            "data.group: every class is one group, so no class would be in two splits. Choose a finer group, "
+            "such as a folder of each patient in the folder of its class."
+        )
 
 
 def bins_of(ids: np.ndarray, classes: np.ndarray, num_bins: int, seed: int) -> np.ndarray:

@@ -63,10 +63,15 @@ def test_images(tmp_path: Path, rule: str) -> None:
 
 
 def test_folder_of_a_file_is_a_group(tmp_path: Path) -> None:
+    """A patient with images in the folders of two classes is one group."""
     data = ImageFolderDataModule(str(images(tmp_path / "photos")), image_size=8, group="folder")
-    groups = groups_by_split(data, lambda name: str(Path(name).parent))
-    assert shared_groups({split: sorted(names) for split, names in groups.items()}) == {}
-    assert len(set().union(*groups.values())) == 2 * NUM_PATIENTS
+    check_disjoint(groups_by_split(data, lambda name: Path(name).parent.name))
+
+
+def test_folder_of_a_class_is_not_a_group() -> None:
+    groups = groups_of_names("folder", [f"{label}/{number}.png" for label in "abcd" for number in range(5)])
+    with pytest.raises(DataError, match="every class is one group"):
+        split_groups(groups, 0.2, 0.2, 0, torch.arange(4).repeat_interleave(5))
 
 
 def test_folds_keep_the_groups(tmp_path: Path) -> None:
